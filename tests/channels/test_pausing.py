@@ -6,10 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.channels.wires import End, Pair, join
 from tunnelcloud.channels import multiplexer
-from tunnelcloud.channels.messages import (
-    MSG_CHANNEL_DATA,
-    GlobalRequest,
-)
+from tunnelcloud.channels.messages import MSG_CHANNEL_DATA, GlobalRequest
 
 KIB = 1024
 

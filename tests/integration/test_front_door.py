@@ -10,13 +10,7 @@ import struct
 import threading
 
 from tests.integration.processes import PATIENCE
-from tests.integration.strangers import (
-    BALANCER,
-    FrontDoorCase,
-    addresses,
-    open_echo,
-    open_session,
-)
+from tests.integration.strangers import BALANCER, FrontDoorCase, addresses, open_echo, open_session
 from tunnelcloud.channels.messages import DirectTcpip, pack_string
 from tunnelcloud.net import proxy_protocol as proxy
 

@@ -9,13 +9,7 @@ import time
 from pathlib import Path
 
 from tests.domain.values import tunnel
-from tests.integration.processes import (
-    ENVIRONMENT,
-    PATIENCE,
-    Process,
-    free_port,
-    wait_for_port,
-)
+from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port, wait_for_port
 from tests.integration.targets import exchange
 from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import TerminalCase

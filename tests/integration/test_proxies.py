@@ -11,13 +11,7 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import (
-    ENVIRONMENT,
-    PATIENCE,
-    SiteConnector,
-    free_port,
-    twistd,
-)
+from tests.integration.processes import ENVIRONMENT, PATIENCE, SiteConnector, free_port, twistd
 from tests.integration.proxies import (
     INSPECTOR,
     KNOWN_TO_SQUID,

@@ -14,12 +14,7 @@ import threading
 from pathlib import Path
 
 from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port
-from tests.integration.targets import (
-    SpeakingTarget,
-    as_postgresql,
-    as_redis,
-    as_web_server,
-)
+from tests.integration.targets import SpeakingTarget, as_postgresql, as_redis, as_web_server
 from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import COMMAND
 from tests.requirements import require_executable

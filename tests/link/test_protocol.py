@@ -7,9 +7,7 @@ from zope.interface import implementer
 
 from tests.channels.wires import End as StreamEnd
 from tests.link.links import LinkPair, TwistedTransportFactory, join
-from tunnelcloud.channels.messages import (
-    ProtocolError,
-)
+from tunnelcloud.channels.messages import ProtocolError
 from tunnelcloud.link import protocol, requests
 from tunnelcloud.link.protocol import End
 from tunnelcloud.link.requests import Hello, read_hello, unpack

@@ -8,12 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.connector.reactors import NetworkReactor
 from tunnelcloud.domain.dial_failures import DialError, DialFailure
-from tunnelcloud.net.resolver import (
-    CACHE_SECONDS,
-    LOOKUP_TIMEOUT,
-    MAX_LOOKUPS,
-    ThreadedResolver,
-)
+from tunnelcloud.net.resolver import CACHE_SECONDS, LOOKUP_TIMEOUT, MAX_LOOKUPS, ThreadedResolver
 
 FOUND = (ip_address("10.0.0.5"),)
 

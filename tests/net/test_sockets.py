@@ -8,13 +8,7 @@ from twisted.internet.testing import MemoryReactor, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from tunnelcloud.net.sockets import (
-    READ_SIZE,
-    UNSENT_SIZE,
-    acknowledge_now,
-    end_writing,
-    write_now,
-)
+from tunnelcloud.net.sockets import READ_SIZE, UNSENT_SIZE, acknowledge_now, end_writing, write_now
 
 
 class Transport:

@@ -10,12 +10,7 @@ from twisted.internet.defer import execute, fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tunnelcloud.domain.join_tokens import (
-    MOST_CERTIFICATES,
-    JoinProblem,
-    JoinRefused,
-    hash_secret,
-)
+from tunnelcloud.domain.join_tokens import MOST_CERTIFICATES, JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.pod.connector_registry import IConnectorRegistry

@@ -14,12 +14,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from tests.store.copies import fill, names_in, rows_of, secret
-from tests.store.databases import (
-    EmptyPostgresCase,
-    EmptySQLiteCase,
-    PostgresCase,
-    SQLiteCase,
-)
+from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase, PostgresCase, SQLiteCase
 from tests.store.material import events_of, login
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.store import (

@@ -7,17 +7,9 @@ from pathlib import Path
 from sqlalchemy import inspect
 
 from tests.store.copies import fill, names_in, rows_of, secret
-from tests.store.databases import (
-    EmptyPostgresCase,
-    PostgresCase,
-)
+from tests.store.databases import EmptyPostgresCase, PostgresCase
 from tests.store.material import login
-from tunnelcloud.store import (
-    database_copying,
-    pods,
-    sites,
-    tokens,
-)
+from tunnelcloud.store import database_copying, pods, sites, tokens
 from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.errors import GivenUp, StateUnusable

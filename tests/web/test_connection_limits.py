@@ -6,10 +6,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.test_http_limits import Echo
-from tunnelcloud.web.http_limits import (
-    MAX_CONNECTIONS,
-    LimitedSite,
-)
+from tunnelcloud.web.http_limits import MAX_CONNECTIONS, LimitedSite
 
 ROOM = MAX_CONNECTIONS - MAX_CONNECTIONS // 8
 """For all but administrators."""

@@ -7,10 +7,7 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.target_certificates import SeenCertificate
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import users
-from tunnelcloud.web.interfaces import (
-    LastCheck,
-    Usage,
-)
+from tunnelcloud.web.interfaces import LastCheck, Usage
 
 
 class DecisionTests(ApiTestCase):

@@ -9,11 +9,7 @@ from twisted.web.resource import Resource
 
 from tests.web.test_http_limits import Echo
 from tunnelcloud.net.spreading import STEPS_A_TURN
-from tunnelcloud.web.http_limits import (
-    REQUEST_SECONDS,
-    LimitedChannel,
-    LimitedSite,
-)
+from tunnelcloud.web.http_limits import REQUEST_SECONDS, LimitedChannel, LimitedSite
 
 
 class Answers(Resource):

@@ -5,10 +5,7 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import channels, sessions, tokens, tunnels
 from tunnelcloud.store.sessions import LoginRecord
-from tunnelcloud.web.interfaces import (
-    LiveChannel,
-    LiveSession,
-)
+from tunnelcloud.web.interfaces import LiveChannel, LiveSession
 
 LOGIN = LoginRecord("alice", "192.0.2.7", "OpenSSH_9.2", "pod_" + "0" * 26)
 LATER = "2127-01-01T00:00:00.000Z"

@@ -31,13 +31,7 @@ from tunnelcloud.channels.messages import (
     ProtocolError,
 )
 from tunnelcloud.channels.sending import Connection, Sender
-from tunnelcloud.channels.states import (
-    EOF_FOLLOWS,
-    GOT_CLOSE,
-    SENT_CLOSE,
-    Receiving,
-    Sending,
-)
+from tunnelcloud.channels.states import EOF_FOLLOWS, GOT_CLOSE, SENT_CLOSE, Receiving, Sending
 from tunnelcloud.channels.windows import KIB, CreditAccount, ReceiveWindow
 
 SMALLEST_PACKET = 1 * KIB

@@ -37,11 +37,7 @@ def load_logins() -> list[SavedLogin]:
     :raise Failed: the file can't be used.
     """
     # What reads and writes it brings cryptography along, which --help need not pay for.
-    from tunnelcloud.private_files import (
-        ExposedPrivateFile,
-        UnreadablePrivateFile,
-        read_private,
-    )
+    from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
     path = logins_path()
     if not path.exists():

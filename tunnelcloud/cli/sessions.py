@@ -7,12 +7,7 @@ import click
 from tunnelcloud.cli.client import Api, Failed, is_id
 from tunnelcloud.cli.crud import list_objects, report_done, show_object
 from tunnelcloud.cli.object_options import Column
-from tunnelcloud.cli.output import (
-    print_json,
-    shown_bytes,
-    shown_rate,
-    shown_time,
-)
+from tunnelcloud.cli.output import print_json, shown_bytes, shown_rate, shown_time
 from tunnelcloud.cli.parameters import limit_option, with_api
 
 BYTES = (

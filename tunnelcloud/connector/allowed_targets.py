@@ -11,13 +11,7 @@ Knows addresses, names and ports; resolves nothing and connects to nothing.  Wha
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from attrs import frozen
 

@@ -10,11 +10,7 @@ from itertools import chain, zip_longest
 
 from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IConnector,
-    IDelayedCall,
-)
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall
 from twisted.internet.protocol import ClientFactory, Protocol
 from twisted.python.failure import Failure
 

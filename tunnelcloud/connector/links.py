@@ -26,15 +26,7 @@ from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.interfaces import ILinkOwner
 from tunnelcloud.link.protocol import End, LinkProtocol
-from tunnelcloud.link.requests import (
-    AUTHORITIES,
-    DISMISS,
-    PODS,
-    RENEW,
-    Document,
-    Handler,
-    Hello,
-)
+from tunnelcloud.link.requests import AUTHORITIES, DISMISS, PODS, RENEW, Document, Handler, Hello
 from tunnelcloud.link.tls import LinkTLS, distrust, not_taken
 from tunnelcloud.link.transport import LinkTransportFactory
 from tunnelcloud.net.escaping import escape

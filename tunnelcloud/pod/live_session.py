@@ -38,10 +38,7 @@ from tunnelcloud.pod.router import TunnelRoute
 from tunnelcloud.pod.session_bytes import Carried
 from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.pod.session_information import SessionInformation
-from tunnelcloud.ssh.interfaces import (
-    ISessionAvatar,
-    ISessionConnection,
-)
+from tunnelcloud.ssh.interfaces import ISessionAvatar, ISessionConnection
 
 if TYPE_CHECKING:
     from tunnelcloud.pod.live_sessions import LiveSessions

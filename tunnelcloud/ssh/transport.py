@@ -36,11 +36,7 @@ from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.net.message_scheduling import Rounds, SharedTurn
 from tunnelcloud.net.proxy_protocol import BadProxyHeader, ProxyHeader
-from tunnelcloud.net.sockets import (
-    acknowledge_now,
-    seconds_since_acknowledgement,
-    tune_socket,
-)
+from tunnelcloud.net.sockets import acknowledge_now, seconds_since_acknowledgement, tune_socket
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.net.write_coalescing import Gathering
 from tunnelcloud.ssh.algorithms import Proposal

@@ -31,13 +31,7 @@ from tunnelcloud.store.filters import equals
 from tunnelcloud.store.object_limits import MOST_REQUESTS, check_room
 from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import ListPage
-from tunnelcloud.store.schema import (
-    approval_requests,
-    group_members,
-    policies,
-    tunnels,
-    users,
-)
+from tunnelcloud.store.schema import approval_requests, group_members, policies, tunnels, users
 from tunnelcloud.store.timed_grants import NAMES
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.users import lock_unblocked

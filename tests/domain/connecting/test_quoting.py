@@ -6,12 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.domain.connecting.oracles import (
-    Special,
-    cmd_words,
-    powershell_words,
-    systemd_words,
-)
+from tests.domain.connecting.oracles import Special, cmd_words, powershell_words, systemd_words
 from tunnelcloud.domain.connecting.quoting import (
     UnquotableWord,
     cmd,

@@ -7,13 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.net.fetching import Fetched, FetchFailed
 from tunnelcloud.pod.acme import ordering
-from tunnelcloud.pod.acme.ordering import (
-    MAX_REQUESTS,
-    ORDER_SECONDS,
-    Notebook,
-    OrderFailed,
-    order,
-)
+from tunnelcloud.pod.acme.ordering import MAX_REQUESTS, ORDER_SECONDS, Notebook, OrderFailed, order
 from tunnelcloud.settings.web import AcmeSettings
 
 DIRECTORY = "https://ca.example.com/dir"

@@ -8,12 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
-from tests.web.portal.providers import (
-    STRANGERS_KEY,
-    Provider,
-    signed_with_a_public_key,
-    unsigned,
-)
+from tests.web.portal.providers import STRANGERS_KEY, Provider, signed_with_a_public_key, unsigned
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
 from tunnelcloud.web.oidc.directory import _usable_key
 

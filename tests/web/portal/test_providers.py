@@ -4,10 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import CALLBACK, ProviderCase
-from tests.web.portal.providers import (
-    STRANGERS_KEY,
-    Provider,
-)
+from tests.web.portal.providers import STRANGERS_KEY, Provider
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import groups, users
 

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from tunnelcloud.domain.entities import SessionMethod
-from tunnelcloud.store.column_types import (
-    Choice,
-    Document,
-    Ordered,
-    Timestamp,
-)
+from tunnelcloud.store.column_types import Choice, Document, Ordered, Timestamp
 from tunnelcloud.store.schema.common_columns import metadata
 
 

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-)
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, Table, Text
 
-from tunnelcloud.store.column_types import (
-    Document,
-    Ordered,
-    Timestamp,
-)
+from tunnelcloud.store.column_types import Document, Ordered, Timestamp
 from tunnelcloud.store.schema.common_columns import metadata, owner
 
 pods = Table(

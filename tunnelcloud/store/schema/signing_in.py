@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.store.column_types import (
-    Choice,
-    Document,
-    Ordered,
-    Timestamp,
-)
+from tunnelcloud.store.column_types import Choice, Document, Ordered, Timestamp
 from tunnelcloud.store.schema.common_columns import identity, metadata, owner
 from tunnelcloud.store.schema.setting_columns import columns_of
 

@@ -7,16 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, model_validator
 
 from tunnelcloud.domain.entities import Method
-from tunnelcloud.web.models.fields import (
-    Body,
-    Change,
-    Id,
-    Instant,
-    PageQuery,
-    Shown,
-    Text,
-    one_of,
-)
+from tunnelcloud.web.models.fields import Body, Change, Id, Instant, PageQuery, Shown, Text, one_of
 
 Methods = Annotated[list[Annotated[Method, Field(strict=False)]], Field(min_length=1, max_length=2)]
 

@@ -8,13 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tunnelcloud.domain.objects import CONNECTOR
-from tunnelcloud.web.models.fields import (
-    Instant,
-    NamedQuery,
-    Order,
-    Shown,
-    Text,
-)
+from tunnelcloud.web.models.fields import Instant, NamedQuery, Order, Shown, Text
 from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 
 

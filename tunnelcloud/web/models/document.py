@@ -28,15 +28,7 @@ from tunnelcloud.store.documents import Step as StoredStep
 from tunnelcloud.web.encoding import Members
 from tunnelcloud.web.models.assignments import Methods
 from tunnelcloud.web.models.credentials import PublicKey
-from tunnelcloud.web.models.fields import (
-    Body,
-    Instant,
-    Name,
-    Shown,
-    Title,
-    UserName,
-    one_of,
-)
+from tunnelcloud.web.models.fields import Body, Instant, Name, Shown, Title, UserName, one_of
 from tunnelcloud.web.models.object_models import entry_model
 from tunnelcloud.web.problems import Faults, Place, invalid_field
 

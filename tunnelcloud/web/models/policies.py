@@ -7,10 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tunnelcloud.domain.objects import POLICY
-from tunnelcloud.web.models.fields import (
-    NamedQuery,
-    Order,
-)
+from tunnelcloud.web.models.fields import NamedQuery, Order
 from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 
 Policy = shown_model(POLICY, "Policy", "Conditions that must all hold.")

@@ -6,11 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tunnelcloud.web.models.fields import (
-    WHOLE,
-    Change,
-    Shown,
-)
+from tunnelcloud.web.models.fields import WHOLE, Change, Shown
 
 
 class Settings(Shown):

@@ -10,13 +10,7 @@ from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects import TUNNEL
 from tunnelcloud.domain.tunnel_standing import Stand
 from tunnelcloud.web.models.assignments import NewAssignment
-from tunnelcloud.web.models.fields import (
-    Instant,
-    NamedQuery,
-    Order,
-    Shown,
-    Text,
-)
+from tunnelcloud.web.models.fields import Instant, NamedQuery, Order, Shown, Text
 from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 from tunnelcloud.web.models.plain_values import values_as
 

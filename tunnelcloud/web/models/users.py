@@ -8,12 +8,7 @@ from pydantic import Field
 
 from tunnelcloud.domain.objects import GROUP, USER
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.web.models.fields import (
-    Instant,
-    NamedQuery,
-    Order,
-    Text,
-)
+from tunnelcloud.web.models.fields import Instant, NamedQuery, Order, Text
 from tunnelcloud.web.models.object_models import change_model, new_model, shown_model
 
 User = shown_model(USER, "User", "A person or a service account.")

@@ -24,14 +24,7 @@ from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.live_rights import WatchRights
 from tunnelcloud.web.portal.live_streams import Stream, in_turns
-from tunnelcloud.web.portal.page_requests import (
-    Followed,
-    PageRoute,
-    Reply,
-    Shown,
-    Visit,
-    values_of,
-)
+from tunnelcloud.web.portal.page_requests import Followed, PageRoute, Reply, Shown, Visit, values_of
 from tunnelcloud.web.portal.refreshed_parts import Parts, cut_parts, event_of
 from tunnelcloud.web.portal.rendering import Renderer
 from tunnelcloud.web.portal.resource import LIVE, read_fields
