@@ -11,6 +11,9 @@ from __future__ import annotations
 import socket
 import sys
 
+FIRST_OF_RANGES = 12_000
+"""Ranges of ports begin here, and end below ``FIRST_GIVEN``."""
+
 FIRST_GIVEN = 20_000
 """``free_port`` gives none below."""
 
@@ -24,7 +27,7 @@ def _look(event: str, arguments: tuple[object, ...]) -> None:
         return
     one, address = arguments
     is_tcp = isinstance(one, socket.socket) and one.type == socket.SOCK_STREAM
-    if is_tcp and isinstance(address, tuple) and 0 < address[1] < FIRST_GIVEN:
+    if is_tcp and isinstance(address, tuple) and 0 < address[1] < FIRST_OF_RANGES:
         raise NotGiven(f"port {address[1]} wasn't given: bind 0, or what free_port() gives")
 
 

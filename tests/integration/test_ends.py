@@ -13,6 +13,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clients.building import build
+from tests.given_ports import FIRST_OF_RANGES
 from tests.integration import ends
 from tests.integration.processes import PATIENCE
 from tests.integration.targets import SSHServer
@@ -28,7 +29,7 @@ def free_range(count):
     They lie below those that other tests and the system take, and each process begins elsewhere.
     """
     for place in range(16):
-        base = 12_000 + (os.getpid() + place) % 16 * 500
+        base = FIRST_OF_RANGES + (os.getpid() + place) % 16 * 500
         try:
             for port in range(base, base + count):
                 with socket.socket() as probe:
