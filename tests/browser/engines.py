@@ -25,7 +25,7 @@ class Engine:
 
     driver = None
     stale = Exception
-    """What is raised about an element that the page has replaced."""
+    """What is raised about an element that the page has replaced, or kinds of that."""
 
     def find(self, selector, text="", do=lambda element: None):
         """Wait for an element that is shown and has a text.
@@ -137,7 +137,8 @@ class WebKit(Engine):
         webdriver = require_module("selenium.webdriver")
         service = require_module("selenium.webdriver.webkitgtk.service").Service
         exceptions = require_module("selenium.common.exceptions")
-        self.stale = exceptions.StaleElementReferenceException
+        # It says the latter of an element whose page is being left.
+        self.stale = exceptions.StaleElementReferenceException, exceptions.JavascriptException
         read, write = os.pipe()
         self._screen = subprocess.Popen(
             [require_executable("Xvfb"), "-displayfd", str(write), "-nolisten", "tcp"],

@@ -182,6 +182,7 @@ class PlainTests(BrowserCase):
         self.page.get_by_role("row", name=NAME).wait_for()
         self.follow("Policies")
         self.follow("office")
+        self.page.locator("nav.tabs a", has_text="Settings").click()
         self.page.locator("#edit > summary").click()
         self.fill(title="Where we work")
         self.press("Preview")

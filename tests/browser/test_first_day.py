@@ -150,7 +150,7 @@ class FirstDayTests(BrowserCase):
             pass
 
     def _refusal(self):
-        self.page.goto(self.policy)
+        self.page.goto(f"{self.policy}/settings")
         self.page.locator("#edit > summary").click()
         self.page.locator("[name=valid_until]").fill("2026-01-01T00:00:00")
         self.press("Save")

@@ -38,8 +38,9 @@ class Signing:
     def enrol(self, check=lambda name: None):
         """Add a second factor as a person does; give its secret and the recovery codes."""
         self.go_to("/account")
+        self.page.locator("summary", has_text="Add a second factor").click()
         self.page.get_by_label("Your password", exact=True).fill(PASSWORD)
-        self.button("Add a second factor")
+        self.button("Go on")
         self.page.get_by_text("Can't scan it?").click()
         secret = self.page.locator("#secret").inner_text()
         check("second-factor")

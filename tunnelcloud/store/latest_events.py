@@ -1,4 +1,4 @@
-"""What happened to a group, a site or a connector lately, as the audit has it."""
+"""What happened to a group, a policy, a site or a connector lately, as the audit has it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def _beginning(*beginnings: str) -> tuple[str, ...]:
 
 EVENTS = {
     "group": _beginning("group.", "assignment."),
+    "policy": _beginning("policy.", "assignment."),
     "connector": _beginning("connector."),
     "site": _beginning("site.", "connector.", "tunnel."),
 }

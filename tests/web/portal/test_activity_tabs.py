@@ -1,4 +1,4 @@
-"""The pages "Activity" of groups, sites and connectors, and what a tunnel's calls a group."""
+"""The pages "Activity" of groups, policies, sites and connectors; what a tunnel's calls a group."""
 
 import re
 
@@ -14,10 +14,12 @@ class ActivityTabTests(PortalTestCase):
         self.connector = self.api(
             "POST", "/connectors", {"name": "paris-1", "site_id": self.paris["id"]}
         )
+        self.policy = self.api("POST", "/policies", {"name": "office"})
         self.tunnel = self.api("POST", "/tunnels", {
             "name": "db", "site_id": self.paris["id"], "target_address": "10.0.0.5",
             "target_ports": ["5432"],
-            "assignments": [{"group_id": self.group["id"], "methods": ["key"]}],
+            "assignments": [{"group_id": self.group["id"], "methods": ["key"],
+                             "policy_id": self.policy["id"]}],
         })  # fmt: skip
         self.browser = self.signed_in(Role.AUDITOR)
 
@@ -30,6 +32,10 @@ class ActivityTabTests(PortalTestCase):
         joining = "created a join token for connector paris-1"
         for path, ends in (
             (f"/groups/{self.group['id']}", ["assigned db to group dba", "created group dba"]),
+            (
+                f"/policies/{self.policy['id']}",
+                ["assigned db to group dba", "created policy office"],
+            ),
             (f"/connectors/{self.connector['id']}", [joining, "created connector paris-1"]),
             (
                 f"/sites/{self.paris['id']}",

@@ -316,7 +316,7 @@ class AdminTests(PortalTestCase):
         page = self.browser.send("/admin/policies/new", form).headers["location"]
         (made,) = self.items(policies)
         self.assertEqual((made.max_session_seconds, made.idle_seconds), (28_800, 900))
-        shown = self.browser.get(page).body.decode()
+        shown = self.browser.get(f"{page}/settings").body.decode()
         self.assertIn('name="max_session_seconds" type="text" value="8h"', shown)
         self.assertIn('name="idle_seconds" type="text" value="15m"', shown)
         self.assertIn("--max-session 8h --idle 15m", shown)

@@ -56,7 +56,7 @@ class LengthTests(PortalTestCase):
              "source_networks": ["10.0.0.0/8", "192.0.2.0/24"]},
         )  # fmt: skip
         auditor = self.signed_in(Role.AUDITOR)
-        page = auditor.get(f"/admin/policies/{policy['id']}").body.decode()
+        page = auditor.get(f"/admin/policies/{policy['id']}/settings").body.decode()
         for label, value in [
             ("Longest session", "8h"),
             ("End a channel that is idle for", "\N{EN DASH}"),
@@ -67,7 +67,7 @@ class LengthTests(PortalTestCase):
         page = auditor.get(f"/admin/tunnels/{tunnel['id']}/settings").body.decode()
         self.assertIn("<dt>Enabled: it may be opened</dt><dd>yes</dd>", page)
         self.assertIn("<dt>Site</dt><dd>paris</dd>", page)
-        for path in (f"policies/{policy['id']}", f"tunnels/{tunnel['id']}/settings"):
+        for path in (f"policies/{policy['id']}/settings", f"tunnels/{tunnel['id']}/settings"):
             page = auditor.get(f"/admin/{path}").body.decode()
             self.assertNotRegex(page, "<dd>(True|False)</dd>")
 

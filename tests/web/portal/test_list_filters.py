@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from tests.store.material import BOTH
 from tests.web.portal.browser import PortalTestCase
+from tests.web.portal.structure import faults_of
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import assignments, groups, policies, preferences, schema, users
@@ -137,3 +138,37 @@ class ListFilterTests(PortalTestCase):
             for one in filters:
                 wanted = names.get(one.name, one.name)
                 self.assertIn(wanted, {given["name"] for given in parameters}, noun)
+
+
+class FilterFaultTests(PortalTestCase):
+    """What is wrong with a filter is said beside its field, and a folded field is unfolded."""
+
+    def test_beside_the_field(self):
+        self.make_tunnel("db")
+        browser = self.signed_in(Role.AUDITOR)
+        unknown = "There is no such event: use one such as login.refused, or login. for all events"
+        for address, name, fault in [
+            ("tunnels?site=nowhere", "site", "There is no site nowhere."),
+            ("users?group=nobody", "group", "There is no group nobody."),
+            ("sessions?tunnel=nothing", "tunnel", "There is no tunnel nothing."),
+            (f"sessions?q={300 * 'x'}", "q", "Use 200 characters at most."),
+            (f"audit?q={300 * 'x'}", "q", "Use 200 characters at most."),
+            ("audit?since=soon", "since", "Use a day and a time, such as 2026-01-31T09:00."),
+            ("audit?event=nothing", "event", unknown),
+        ]:
+            page = browser.get(f"/admin/{address}").body.decode()
+            said = re.search(rf'id="filter-{name}-error" data-fault>([^<]*)<', page)[1]
+            self.assertTrue(said.startswith(fault), f"{address}: {said}")
+            before, field = re.search(
+                rf'^(.*)(<input id="filter-{name}"[^>]*>)', page, re.DOTALL
+            ).groups()
+            self.assertIn('aria-invalid="true"', field, address)
+            folds = re.findall(r"<(/?)details([^>]*)>", before)
+            if folds and not folds[-1][0]:
+                self.assertIn("open", folds[-1][1], address)
+            self.assertIn("Nothing is shown: correct the filter", page)
+            self.assertEqual(faults_of(page), [])
+
+    def test_a_moment_of_the_question(self):
+        page = self.signed_in(Role.AUDITOR).get("/admin/explain?user=x&tunnel=x&at=soon", 422)
+        self.assertIn(b"use a day and a time, such as 2026-01-31T09:00", page.body)

@@ -96,6 +96,13 @@ ROW = {
 }
 
 
+def flattened(form):
+    """Give the pairs of a form whose fields may have several values."""
+    for name, value in form.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield name, one
+
+
 class PolicyEditorTests(PortalTestCase):
     def setUp(self):
         super().setUp()
@@ -128,7 +135,7 @@ class PolicyEditorTests(PortalTestCase):
         policy = self.api(
             "POST", "/policies", {"name": "office", "valid_until": "2126-01-02T03:04:05Z"}
         )
-        page = self.browser.get(f"/admin/policies/{policy['id']}").body.decode()
+        page = self.browser.get(f"/admin/policies/{policy['id']}/settings").body.decode()
         self.assertIn("<dd>2126-01-02 03:04:05</dd>", page)
 
     def test_a_row_that_is_not_complete(self):
@@ -154,8 +161,7 @@ class PolicyEditorTests(PortalTestCase):
 
     def test_a_preview_without_scripts(self):
         """The button leads to an address that can be loaded again, and saves nothing."""
-        page = self.browser.get("/admin/policies/new")
-        csrf = page.body.decode().split('name="csrf" value="')[1].split('"')[0]
+        csrf = self.proof()
         form = [("csrf", csrf), ("name", "nights"), ("windows_start_0", "22:00"),
                 ("windows_days_0", "Mon"), ("windows_days_0", "Fri"), ("windows_end_0", "06:00"),
                 ("windows_zone_0", "Europe/Paris"), *REST.items()]  # fmt: skip
@@ -181,26 +187,50 @@ class PolicyEditorTests(PortalTestCase):
         self.assertIn("Saving it cuts nothing now", self.panel(page))
         self.assertIn('<details class="fold" open', page.body.decode())
 
+    def preview_alone(self, where, form):
+        """Ask for the preview as the page's script does while somebody types."""
+        form = {"csrf": self.proof(), "alone": "1", **form}
+        path = f"/admin/policies/{where}/preview"
+        answer = self.browser.ask("POST", path, [*flattened(form)], headers={"HX-Request": "true"})
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer
+
+    def proof(self):
+        page = self.browser.get("/admin/policies/new").body.decode()
+        return page.split('name="csrf" value="')[1].split('"')[0]
+
     def test_the_answer_alone(self):
         policy = self.api("POST", "/policies", {"name": "office"})
         for where in ("new", policy["id"]):
-            path = f"/admin/policies/{where}/preview?alone=1&"
-            page = self.browser.get(path + urlencode({**ROW, **REST, "name": ""}, doseq=True))
+            page = self.preview_alone(where, {**ROW, **REST, "name": ""})
             self.assertIn("of the next day", self.panel(page))
             self.assertNotIn("<html", page.body.decode())
             self.assertLess(len(page.body), 2000)
             wrong = {**REST, "windows": "Mon 9-5 UTC", "max_channels": 0}
-            page = self.browser.get(path + urlencode(wrong))
+            page = self.preview_alone(where, wrong)
             self.assertIn("In these hours only: 'Mon 9-5 UTC' is not a window", self.panel(page))
             self.assertIn("Most channels at once", self.panel(page))
 
+    def test_the_answer_alone_to_a_long_form(self):
+        """More than an address may hold: a preview that stays away looks like one that is right."""
+        networks = [f"2001:db8:aaaa:bbbb:cccc:dddd:eeee:{number:x}/128" for number in range(256)]
+        hours = [f"Mon,Tue,Wed {hour:02}:00-{hour:02}:30 Europe/Paris" for hour in range(24)]
+        form = {**REST, "title": "x" * 200, "source_networks": "\n".join(networks),
+                "windows": "\n".join(hours)}  # fmt: skip
+        self.assertGreater(len(urlencode(form)), 1 << 14)
+        panel = self.panel(self.preview_alone("new", form))
+        self.assertIn("2001:db8:aaaa:bbbb:cccc:dddd:eeee:0", panel)
+        self.assertIn("Nobody: it isn't assigned", panel)
+
+    def test_the_answer_alone_needs_the_proof_of_a_form(self):
+        answer = self.browser.ask("POST", "/admin/policies/new/preview", {"alone": "1", **REST})
+        self.assertEqual(answer.status, 403)
+
     def test_too_much_for_an_address(self):
-        page = self.browser.get("/admin/policies/new").body.decode()
-        csrf = page.split('name="csrf" value="')[1].split('"')[0]
-        form = {"csrf": csrf, "source_networks": "10.0.0.0/8 " * 2000}
+        form = {"csrf": self.proof(), "source_networks": "10.0.0.0/8 " * 2000}
         self.assertEqual(self.browser.ask("POST", "/admin/policies/new/preview", form).status, 413)
 
     def test_hostile_values(self):
-        query = urlencode({"alone": "1", "source_networks": "<script>alert(1)</script>"})
-        page = self.browser.get(f"/admin/policies/new/preview?{query}").body.decode()
+        form = {"source_networks": "<script>alert(1)</script>"}
+        page = self.preview_alone("new", form).body.decode()
         self.assertNotIn("<script>", page)

@@ -135,7 +135,7 @@ class ReferenceTests(PortalTestCase):
         self.browser.send(new, {"name": "asked", "approval": "others", "approvers_id": "bosses"})
         (made,) = self.api("GET", "/policies")["items"]
         self.assertEqual(made["approvers_id"], group)
-        page = self.page(f"/admin/policies/{made['id']}")
+        page = self.page(f"/admin/policies/{made['id']}/settings")
         self.assertIn("<dd>bosses</dd>", page)
         self.assertIn("--approvers bosses", page)
         preview = self.page(f"{new.removesuffix('new')}new/preview?typed=1&approvers_id=boss")

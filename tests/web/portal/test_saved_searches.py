@@ -59,11 +59,11 @@ class SavedSearchTests(PortalTestCase):
     def test_how_long_a_filter_may_be(self):
         for size, status in ((320, 303), (321, 422)):
             answer = self.save("long", f"actor={'a' * size}", status=status)
-        self.assertIn("type 320 characters at most", answer.body.decode())
+        self.assertIn("Type 320 characters at most", answer.body.decode())
 
     def test_no_search_is_saved_that_the_audit_refuses(self):
         page = self.audit("event=no.such")
-        self.assertIn("there is no such event", page)
+        self.assertIn("There is no such event", page)
         page = self.save("bad", "event=no.such", status=422).body.decode()
-        self.assertIn("there is no such event", page)
+        self.assertIn("There is no such event", page)
         self.assertEqual(self.saved(self.audit()), {})

@@ -141,7 +141,6 @@ TUNNEL = Section(
     (
         Column("site_id", "Site", "site", "site"),
         Column("target_address", "Target", "target", "target_address"),
-        Column("external_address", "External address", order="external_address"),
         Column("who", "Who", "who"),
         Column("open", "Open now", "count"),
         Column("health", "State", "health"),
@@ -233,6 +232,7 @@ POLICY = Section(
     "A policy limits an assignment: from where, when, for how long. All conditions must hold.",
     "tunnelcloud policy create office --source 10.0.0.0/8",
     form="admin_policy.html",
+    tabs=(ACTIVITY, SETTINGS),
 )
 
 

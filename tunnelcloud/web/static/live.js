@@ -15,6 +15,14 @@ const live = (root) => {
     form.setAttribute("hx-swap", "morph:outerHTML");
     form.setAttribute("hx-replace-url", "true");
     form.setAttribute("hx-sync", "this:replace");
+    // What is wrong with a filter stands beside its field, which stays as it is while one types.
+    const faults = [...form.querySelectorAll("[data-fault]")];
+    if (faults.length) form.setAttribute("hx-select-oob", faults.map((one) => `#${one.id}`).join(","));
+    for (const one of faults) {
+      const field = form.querySelector(`[aria-describedby~="${one.id}"]`);
+      if (one.textContent) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
     htmx.process(form);
   }
   for (const link of root.querySelectorAll("nav[data-live] a")) {

@@ -16,6 +16,7 @@ from tunnelcloud.store import list_counts, saved_searches
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.web.portal.api_calls import Operations, faults
 from tunnelcloud.web.portal.consequences import kept_event
+from tunnelcloud.web.portal.forms import Field, FieldKind, faults_of
 from tunnelcloud.web.portal.page_requests import Download, Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.audit_csv import as_csv
 from tunnelcloud.web.problems import Problem
@@ -34,6 +35,7 @@ FILTERS = {
 }
 """What the audit is narrowed down by, and how that is called on the page."""
 _MOMENTS = ("since", "until")
+_MOMENT_FIELDS = [Field(name, FILTERS[name], FieldKind.MOMENT) for name in _MOMENTS]
 _REFUSED = frozenset({"channel.refused"})
 
 
@@ -118,7 +120,9 @@ class _History:
         try:
             page = await self.operations(visit, "GET", "/audit", query=query)
         except Problem as problem:
-            return {"items": [], "next_cursor": None}, {}, {}, faults(problem)
+            typed = {name: visit.query.get(name, "") for name in _MOMENTS}
+            errors = faults_of(_MOMENT_FIELDS, typed, faults(problem))
+            return {"items": [], "next_cursor": None}, {}, {}, errors
         refused = [one["session_id"] for one in page["items"] if one["event"] in _REFUSED]
         named = groups_in(map(kept_event, page["items"]))
         beside = await self.context.store.read(list_counts.beside_events, refused, named)

@@ -27,6 +27,7 @@ _OPTIONS = {
     "session_seconds": "--session-age",
 }
 _AGE = Field("session_seconds", "Session age", FieldKind.DURATION, maximum=366 * SECONDS["d"])
+_AT = Field("at", "At", FieldKind.MOMENT)
 _OF_THE_TUNNEL = frozenset({"destination", "port", "enabled", "method"})
 
 
@@ -72,7 +73,7 @@ class _Explain:
                     "tunnel": f"/admin/tunnels/{tunnel.id}",
                 }
             except Problem as problem:
-                errors = faults_of([_AGE], given, faults(problem))
+                errors = faults_of([_AGE, _AT], given, faults(problem))
         values = {
             "given": given,
             "answer": answer,

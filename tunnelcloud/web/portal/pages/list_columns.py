@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -88,12 +89,13 @@ class Columns:
         for one in items:
             columns = found[one["id"]]
             seen = columns.last_seen
+            since = seen or datetime.fromisoformat(one["created_at"])
             one |= {
                 "source": ", ".join(columns.providers or ["local"]),
                 "groups": columns.groups,
                 "second_factor": "on" if columns.second_factor else "",
                 "last_seen": None if seen is None else seen.isoformat(),
-                "unused": seen is None or now - seen > UNUSED,
+                "unused": now - since > UNUSED,
             }
 
 

@@ -63,7 +63,9 @@ class Panels:
             ("group", OVERVIEW): self._group,
             ("group", ACCESS): self._group_access,
             ("group", ACTIVITY): partial(self._activity, "group"),
-            ("policy", ""): self._policy,
+            ("policy", OVERVIEW): self._policy,
+            ("policy", ACTIVITY): self._policy_activity,
+            ("policy", SETTINGS): self._policy_settings,
         }
         return await panels[noun, tab](visit, item) if (noun, tab) in panels else {}
 
@@ -252,12 +254,21 @@ class Panels:
             store.reading(list_counts.of_policies, [item["id"]]),
         )
         return {
-            "sentence": policy_sentence(item),
+            **await self._policy_settings(visit, item),
             "assigned": found.assignments,
             "tunnel_names": found.tunnels,
             "who": found.holders,
             "used": used.get(item["id"], 0),
         }
+
+    async def _policy_activity(self, visit: Visit, item: Item) -> Values:
+        return {
+            **await self._policy_settings(visit, item),
+            **await self._activity("policy", visit, item),
+        }
+
+    async def _policy_settings(self, _: Visit, item: Item) -> Values:
+        return {"sentence": policy_sentence(item)}
 
 
 def _grant(grant: Grant) -> dict[str, Any]:

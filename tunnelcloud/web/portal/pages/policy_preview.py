@@ -1,7 +1,8 @@
 """A policy's form before it is saved: its sentence, whom it concerns, and what it would cut.
 
-A button sends the form here and is led on to a page whose address holds what was typed; scripts
-ask for the same answer alone, while somebody types.
+A button sends the form here, and the answer leads on to a page whose address holds what was typed.
+While somebody types, scripts send the form as well and get the preview alone, however long the form
+is.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tunnelcloud.web.routes import ADMINS
 
 _PATH = "/admin/policies/{policy_id}/preview"
 _NEW = "new"
+_ALONE = "alone"
+"""The field by which scripts ask for the preview alone."""
 _NOT_KEPT = ("csrf", "version")
 _LONGEST = 12_000
 """Characters of an address; a web server takes about 16,000."""
@@ -43,7 +46,12 @@ class _Previews:
     policies: Objects
 
     async def send(self, visit: Visit) -> Reply:
-        """Lead on to the page that shows what was typed: that can be loaded again."""
+        """Lead on to the page that shows what was typed, which can be loaded again.
+
+        Scripts, which replace a part of the page, get that part at once.
+        """
+        if visit.typed(_ALONE):
+            return Shown("policy_preview.html", (await self._preview(visit))[0])
         typed = {name: values for name, values in visit.form.items() if name not in _NOT_KEPT}
         query = urlencode({"typed": "1", **typed}, doseq=True)
         if len(query) > _LONGEST:
@@ -54,10 +62,14 @@ class _Previews:
         return Moved(f"{visit.path}?{query}#preview")
 
     async def show(self, visit: Visit) -> Reply:
-        """Show the form with its preview, or the preview alone."""
+        """Show the form with its preview."""
         fields = read_fields(visit.address.partition("?")[2].encode("ascii", "replace"))
-        alone = fields.pop("alone", None)
         visit = evolve(visit, form={name: tuple(values) for name, values in fields.items()})
+        values, errors = await self._preview(visit)
+        return await self.policies.tried(visit, errors, values)
+
+    async def _preview(self, visit: Visit) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what the preview shows of a form, and what is wrong with the form."""
         found, errors = await self._ask(visit)
         told = faults_of(POLICY.fields, typed_of(POLICY.fields, visit), errors)
         values = {
@@ -65,9 +77,7 @@ class _Previews:
             "faults": list(told.items()),
             "labels": {one.name: one.label for one in POLICY.fields},
         }
-        if alone:
-            return Shown("policy_preview.html", values)
-        return await self.policies.tried(visit, errors, values)
+        return values, errors
 
     async def _ask(self, visit: Visit) -> tuple[dict[str, Any] | None, dict[str, str]]:
         """Ask for the preview of the form.

@@ -45,6 +45,13 @@ _FIELDS = (
           "Such as 60s; empty: never", optional=True,
           minimum=LEAST_CHECK_SECONDS, maximum=MOST_CHECK_SECONDS),
 )  # fmt: skip
+_NO_LIMIT = {
+    "audit_retention_days": "for ever",
+    "audit_max_mib": "any size",
+    "session_retention_days": "for ever",
+    "target_check_seconds": "never",
+}
+"""What an empty field means, for who reads the settings."""
 _TOKENS = "/admin/settings/api-tokens"
 _TOKEN_FIELDS = ("title", "role", "user", "expires_at")
 
@@ -86,6 +93,8 @@ class _Settings:
             "given": typed_fields
             if faulty
             else {one.name: shown(one, found[one.name]) for one in _FIELDS},
+            "saved": {one.name: shown(one, found[one.name]) for one in _FIELDS},
+            "no_limit": _NO_LIMIT,
             "wrong": faulty,
             "version": visit.typed("version") if faulty else found["etag"],
             "proxy_warning": self.context.sightings.warning(),
