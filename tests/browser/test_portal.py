@@ -21,7 +21,7 @@ class LookTests(PortalCase):
     def test_applications(self):
         self.look("/", "applications")
         self.page.locator("input[type=search]").fill("nothing is called so")
-        self.page.get_by_text("Nothing here has").wait_for()
+        self.page.get_by_text("No tunnel has").wait_for()
         self.visitor.chromium.check("applications-none-found")
 
     def test_panel(self):

@@ -246,7 +246,7 @@ class CommandLineTests(TestCase):
             (b"[sites.paris", "is not TOML: "),
             (b"\xff", "is not UTF-8 (byte 0)"),
             (b"[site.paris]", "site: there is no such field"),
-            (b"[sites.Paris_1]", "sites.Paris_1: use 1 to 63 of a-z"),
+            (b"[sites.Paris_1]", "sites.Paris_1: use 1 to 63 characters: a-z"),
             (
                 b"[policies.p]\nvalid_from = 2026-01-01",
                 "policies.p.valid_from: use a time with its",
@@ -275,7 +275,7 @@ class CommandLineTests(TestCase):
         await self.make_basics()
         for line, words in [
             ("site create paris", "already"),
-            ("site create PARIS_1", "use 1 to 63 of a-z"),
+            ("site create PARIS_1", "use 1 to 63 characters: a-z"),
             ("tunnel create x --site lyon --address a --port 1", "there is no site 'lyon'"),
             ("tunnel create x --site paris --address a --port 70000", "out of range"),
             ("tunnel create x --site paris --address a --port 9-1", "upside down"),

@@ -38,7 +38,7 @@ def _entity(api: Api, user: str | None, group: str | None) -> Object:
     type=METHODS,
     multiple=True,
     required=True,
-    help="By which login; given twice, either of the two.",
+    help="How they may log in; given twice, by either of the two.",
 )
 @click.option("--policy", metavar="POLICY", help="The conditions that must hold.")
 @with_api

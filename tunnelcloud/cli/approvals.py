@@ -113,7 +113,7 @@ def list_grants(api: Api, limit: int, as_json: bool) -> None:
 @grant.command("emergency")
 @click.argument("tunnel")
 @click.option("--for", "seconds", type=duration, help="How long, such as 1h.")
-@click.option("--reason", required=True, help="Why; approvers and administrators are told it.")
+@click.option("--reason", required=True, help="The reason; approvers and administrators see it.")
 @with_api
 def open_in_emergency(
     api: Api, tunnel: str, seconds: int | None, reason: str, as_json: bool

@@ -33,7 +33,7 @@ _OVERLAP = timedelta(seconds=5)
 @click.option("--until", type=time, help=f"Only before then; {ON_THIS_CLOCK}.")
 @click.option("--search", metavar="TEXT", help="Only what has this in a name or the details.")
 @click.option("--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
-@click.option("--ecs", is_flag=True, help="All of it, the oldest first, as JSON lines in ECS.")
+@click.option("--ecs", is_flag=True, help="All events, the oldest first, as JSON lines in ECS.")
 @limit_option
 @json_option
 @pass_connection

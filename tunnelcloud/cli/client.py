@@ -42,7 +42,7 @@ OPTIONS = {
     "session_seconds": "--session-age",
     "q": "--search",
 }
-"""Fields of the API whose option has another name; in capitals, what is no option but a word."""
+"""Fields of the API whose option has another name; in capitals, an argument."""
 
 _SAME = frozenset({
     "sessions", "event", "since", "limit", "port", "method", "at", "public_key",

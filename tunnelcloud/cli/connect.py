@@ -92,12 +92,12 @@ def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 @_KEY_FILE
 @click.option("--exec", "command", metavar="COMMAND", help="Run this while the tunnel is open; "
               "{host} and {port} become its local address.")  # fmt: skip
-@click.option("--hosts", "names_hosts", is_flag=True, help="Of several: write their names, such as "
-              f"db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
+@click.option("--hosts", "names_hosts", is_flag=True, help="For several tunnels: write their names, "
+              f"such as db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
 @click.option("--hosts-file", type=click.Path(dir_okay=False, path_type=Path),
               help=f"Write them to this file instead of {HOSTS}.")  # fmt: skip
-@click.option("--detach", is_flag=True, help="Of several: go on without the terminal once they are "
-              "open; `tunnelcloud stop` ends it.")  # fmt: skip
+@click.option("--detach", is_flag=True, help="For several tunnels: go on in the background once "
+              "they are open; `tunnelcloud stop` ends them.")  # fmt: skip
 @click.option("--unit", "writes_unit", is_flag=True, help="Print a unit for your own systemd that "
               "keeps them open, and open nothing.")  # fmt: skip
 @json_option

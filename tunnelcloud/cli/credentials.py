@@ -122,7 +122,7 @@ def api_token() -> None:
     help="What its bearer may do.",
 )
 @click.option("--user", metavar="USER", help="The user that the token acts for.")
-@click.option("--expires", type=time, help=f"When it stops being good; {ON_THIS_CLOCK}.")
+@click.option("--expires", type=time, help=f"When it expires; {ON_THIS_CLOCK}.")
 @json_option
 @pass_connection
 def create_api_token(

@@ -193,7 +193,7 @@ def confirm(question: str) -> None:
     :raise click.Abort: when the answer is no.
     """
     if not at_terminal():
-        raise Failed(f"{question} Say --yes if so: there is nobody here to ask")
+        raise Failed(f"{question} Add --yes to confirm: there is no terminal to ask at")
     click.confirm(one_line(question), abort=True, err=True)
 
 

@@ -39,7 +39,7 @@ def key() -> None:
 
 
 _title = click.option("--title", help="What the key is for.")
-_expires = click.option("--expires", type=time, help=f"When it stops being good; {ON_THIS_CLOCK}.")
+_expires = click.option("--expires", type=time, help=f"When it expires; {ON_THIS_CLOCK}.")
 
 
 def _register(

@@ -43,7 +43,7 @@ def program_options(command: _Command) -> _Command:
     command = click.option(
         "--state",
         type=click.Path(file_okay=False, path_type=Path),
-        help="The state directory, where the start gets it by --state too.",
+        help="The state directory, if the pod or connector is started with --state.",
     )(command)
     return click.option(
         "--for",

@@ -51,9 +51,11 @@ _JOIN_BY_HAND = (
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The state directory, if it is to be another one.",
+    help="Another state directory than the usual one.",
 )
-@click.option("--host", help="What users and connectors reach this machine by.")
+@click.option(
+    "--host", help="The name or address by which users and connectors reach this machine."
+)
 @click.option(
     "--tls",
     type=click.Choice([one.value for one in Tls]),
@@ -64,12 +66,16 @@ _JOIN_BY_HAND = (
     "proxies",
     multiple=True,
     metavar="NETWORK",
-    help="Of --tls proxy: where it comes from; this machine by default.",
+    help="With --tls proxy: the proxy's address; this machine by default.",
 )
 @click.option("--certificate", type=click.Path(path_type=Path), help="Of --tls certificate.")
 @click.option("--private-key", type=click.Path(path_type=Path), help="Of --tls certificate.")
-@click.option("--acme-contact", "contact", help="Of --tls acme: a mail address.")
-@click.option("--acme-directory", "directory", help="Of --tls acme; Let's Encrypt by default.")
+@click.option("--acme-contact", "contact", help="With --tls acme: a mail address.")
+@click.option(
+    "--acme-directory",
+    "directory",
+    help="With --tls acme: the authority's directory; Let's Encrypt by default.",
+)
 @click.option("--admin", help="A first administrator, who gets a link to choose a password.")
 @click.option("--site", help="A first site, with a connector and its join token.")
 @click.option("--connector", help="The connector's name; the site's and -1 by default.")

@@ -21,7 +21,7 @@ from tunnelcloud.web.portal.passwords import UnusablePassword, check_new_passwor
 
 _LOCAL_PROXY = ("127.0.0.1/32", "::1/128")
 _TRIES = 5
-"""Who types so many wrong codes of a second factor looks for the reason first."""
+"""How many codes of a second factor setup asks for before it gives up."""
 
 _TLS_TEXT = {
     Tls.PROXY: "a proxy of yours (nginx, Caddy, HAProxy) has the certificate",

@@ -38,7 +38,7 @@ def read_name(text: str) -> str:
     :raise BadName: with what is allowed.
     """
     if not _NAME.fullmatch(text):
-        raise BadName("use 1 to 63 of a-z, 0-9 and -; free text goes into the title")
+        raise BadName("use 1 to 63 characters: a-z, 0-9 and -; free text goes into the title")
     return text
 
 

@@ -103,7 +103,7 @@ class IdentityProvider:
             FieldType.CHOICE, "Find an existing user by",
             help="How the first sign-in finds an existing user.",
             choices=(
-                ("nothing", "Nothing: nobody becomes an existing user"),
+                ("nothing", "Nothing: no existing user is linked"),
                 ("email", "The e-mail address, which the provider has verified"),
                 ("name", "The name, if people can't choose their name at the provider"),
             ),

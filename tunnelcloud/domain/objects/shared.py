@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tunnelcloud.domain.kinds import FieldType, Setting
 
-Name = Annotated[str, Setting(FieldType.NAME, "Name", "1 to 63 of a-z, 0-9 and -")]
+Name = Annotated[str, Setting(FieldType.NAME, "Name", "1 to 63 characters: a-z, 0-9 and -")]
 
 
 def title_setting(

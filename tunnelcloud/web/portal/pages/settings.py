@@ -38,7 +38,7 @@ _FIELDS = (
     Field("audit_retention_days", "Keep the audit for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
     Field("audit_max_mib", "Largest size of the audit (MiB)", FieldKind.NUMBER,
-          "Empty: of any size. The oldest events go first", optional=True),
+          "Empty: any size. The oldest events are deleted first", optional=True),
     Field("session_retention_days", "Keep past sessions for", FieldKind.DURATION,
           "Such as 90d; empty: for ever", optional=True, unit=_DAY, minimum=1, maximum=MOST_DAYS),
     Field("target_check_seconds", "Check interval", FieldKind.DURATION,
