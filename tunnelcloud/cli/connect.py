@@ -92,8 +92,8 @@ def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
 @_KEY_FILE
 @click.option("--exec", "command", metavar="COMMAND", help="Run this while the tunnel is open; "
               "{host} and {port} become its local address.")  # fmt: skip
-@click.option("--hosts", "names_hosts", is_flag=True, help="For several tunnels: write their names, "
-              f"such as db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
+@click.option("--hosts", "names_hosts", is_flag=True, help="For several tunnels: write their "
+              f"names, such as db.tunnel, to {HOSTS} for as long as they are open.")  # fmt: skip
 @click.option("--hosts-file", type=click.Path(dir_okay=False, path_type=Path),
               help=f"Write them to this file instead of {HOSTS}.")  # fmt: skip
 @click.option("--detach", is_flag=True, help="For several tunnels: go on in the background once "
