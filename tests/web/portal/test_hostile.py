@@ -59,7 +59,7 @@ class HostileTests(PortalTestCase):
         self.pages = [
             "/admin", "/admin/audit", "/admin/explain", "/admin/sessions", "/admin/settings",
             "/admin/names", f"/admin/tunnels/{tunnel['id']}", f"/admin/users/{user.id}",
-            f"/admin/groups/{self.group['id']}", f"/admin/policies/{policy.id}",
+            f"/admin/groups/{self.group['id']}", f"/admin/policies/{policy.id}/settings",
             f"/admin/sites/{tunnel['site_id']}", f"/admin/connectors/{connector['id']}",
             *(f"/admin/{kind}s/new" for kind in ("tunnel", "site", "connector", "user", "group")),
             "/admin/policies/new", "/admin/tunnels", "/admin/users", "/admin/groups",

@@ -47,7 +47,7 @@ class FormTests(ProviderCase):
             f"/admin/groups/{group['id']}/settings", "/keys/new",
             f"/admin/sites/{tunnel['site_id']}/settings",
             f"/admin/connectors/{connector['id']}/settings",
-            f"/admin/groups/{group['id']}", f"/admin/policies/{policy['id']}",
+            f"/admin/groups/{group['id']}", f"/admin/policies/{policy['id']}/settings",
             "/admin/settings", "/admin/settings/providers/new",
             f"/admin/settings/providers/{provider['id']}",
             *GETS, "/keys", "/account", "/device", f"/applications/{tunnel['id']}",
