@@ -15,7 +15,7 @@ from tests.browser.engines import Firefox, WebKit
 from tests.integration.processes import PATIENCE, Gateway
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
-ENTER, DOWN, CONTROL = "\ue007", "\ue015", "\ue009"
+ENTER, DOWN, CONTROL, BACKSPACE = "\ue007", "\ue015", "\ue009", "\ue003"
 """Keys as WebDriver and Marionette name them."""
 
 FIELD = "document.getElementById('site_id')"
@@ -66,6 +66,7 @@ class Administering(SynchronousTestCase):
         self.browser.find("h1", "Overview")
         self.visit("/admin/sites")
         self.searches()
+        self.narrows()
         self.watches()
         self.chooses_a_name()
         self.is_signed_out_in_a_form()
@@ -79,6 +80,20 @@ class Administering(SynchronousTestCase):
         self.until("document.activeElement.name", "q")
         browser.strike("par")
         browser.find("#found a", "paris")
+
+    def narrows(self):
+        """What is wrong with a filter comes and goes beside its field, while somebody types."""
+        browser = self.browser
+        self.visit("/admin/sessions")
+        browser.click("#filter-tunnel")
+        browser.strike("nothing")
+        browser.find("#filter-tunnel-error", "There is no tunnel nothing.")
+        invalid = "document.getElementById('filter-tunnel').getAttribute('aria-invalid')"
+        self.until(invalid, "true")
+        browser.strike(*[BACKSPACE] * len("nothing"))
+        browser.find("#found", "Nobody is connected now")
+        self.until("document.getElementById('filter-tunnel-error').textContent", "")
+        self.until(invalid, None)
 
     def watches(self):
         """What somebody else adds appears by itself, and the page isn't loaded again."""
