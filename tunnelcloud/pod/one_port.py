@@ -15,6 +15,7 @@ isn't involved any more, so a byte costs the same as without it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -28,6 +29,7 @@ from tunnelcloud.link.tls import JOIN_ALPN, LINK_ALPN
 from tunnelcloud.net.behind_balancer import hand_over, is_balancer
 from tunnelcloud.net.connection_capacity import Crowd
 from tunnelcloud.net.proxy_protocol import Address, BadProxyHeader, ProxyHeader
+from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.acme.challenges import ALPN as CHALLENGE_ALPN
 from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.client_hello import NoHello, offered_protocols
@@ -74,8 +76,10 @@ class Front(Factory):
     crowd: Crowd[_Arrival | _Own] = field(init=False)
 
     networks: tuple[Network, ...] = field(init=False)
+    spreading: Spreading = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.spreading = Spreading(self.clock)
         self.crowd = Crowd(self.room, _end)
         self.networks = read_networks(self.balancers)
 
@@ -176,6 +180,8 @@ class _Arrival(Protocol):
         self._header = ProxyHeader() if is_balancer(address, front.networks) else None
         self._client: Address | None = None
         self._spoke = False
+        self._is_decided = False
+        self._is_over = False
 
     def connectionMade(self) -> None:
         self._front.crowd.enter(self, self._address)
@@ -193,12 +199,14 @@ class _Arrival(Protocol):
                     self._front.crowd.enter(self, self._client.host)
                 data = rest
             self._received += data
+            if self._is_decided:
+                return
             factory = self._front.factory_for(self._received) if self._received else None
         except (NoHello, BadProxyHeader):
             self.turn_away()
             return
         if factory is not None:
-            self._hand_over(factory)
+            self._decided(factory)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._leave()
@@ -214,13 +222,27 @@ class _Arrival(Protocol):
             rest = DECIDE_SECONDS - SILENCE_SECONDS
             self._timer = self._front.clock.callLater(rest, self.turn_away)
         else:
-            self._hand_over(self._front.ssh)
+            self._decided(self._front.ssh)
 
-    def _hand_over(self, factory: IProtocolFactory) -> None:
+    def _decided(self, factory: IProtocolFactory) -> None:
+        """Hand it over, in a turn of the reactor that isn't full: to begin TLS takes a while."""
+        self._is_decided = True
+        self._front.spreading.run(partial(self._hand_over, factory))
+
+    def _hand_over(self, factory: IProtocolFactory) -> bool:
+        """Hand it over, if it is still there: a step."""
+        if self._is_over:
+            return False
         self._leave()
-        hand_over(self.transport, factory, self._client, self._received)
+        try:
+            hand_over(self.transport, factory, self._client, self._received)
+        except Exception:
+            self.transport.abortConnection()  # as the reactor does, in whose turn this isn't
+            raise
+        return False
 
     def _leave(self) -> None:
+        self._is_over = True
         self._front.crowd.leave(self)
         if self._timer.active():
             self._timer.cancel()
