@@ -82,7 +82,6 @@ PACKAGES = {
 }
 """The Debian package of each program that a test may ask for."""
 
-ALWAYS_THERE = frozenset({"sh"})
 _BESIDES = ("/usr/local/sbin", "/usr/sbin", "/usr/lib/squid")
 
 

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from tests.store.databases import SQLiteCase
 from tests.store.material import BOTH, make_tunnel
 from tunnelcloud.store import (
-    activity,
     assignments,
     audit,
     connectors,
     groups,
+    latest_events,
     policies,
     sites,
     tunnels,
@@ -90,10 +90,10 @@ class GrowthTests(SQLiteCase):
                     f"{module.__name__.rpartition('.')[2]} by {name}",
                     lambda one, m=module, f={name: value}: m.list_page(one, limit=50, **f),
                 )
-        for kind in activity.EVENTS:
+        for kind in latest_events.EVENTS:
             yield (
                 f"activity of a {kind}",
-                lambda one, k=kind: activity.latest_of(one, k, self.site.id),
+                lambda one, k=kind: latest_events.latest_of(one, k, self.site.id),
             )
         for words in ("nothing", "no such words"):
             yield f"the audit by {words}", lambda one, w=words: audit.list_page(one, q=w, limit=50)

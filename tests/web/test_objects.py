@@ -9,8 +9,6 @@ from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import connectors
 from tunnelcloud.web.interfaces import ConnectorHealth
 
-NOWHERE = "0" * 26
-
 
 class ObjectTests(ApiTestCase):
     def test_the_life_of_a_site(self):

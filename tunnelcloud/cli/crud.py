@@ -1,4 +1,4 @@
-"""``create list show set delete`` for every noun, made of its rows in `objects`."""
+"""``create list show set delete`` for every noun, made of its description in ``object_options``."""
 
 from __future__ import annotations
 

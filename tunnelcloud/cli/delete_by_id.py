@@ -1,4 +1,4 @@
-"""The command that ends or deletes one object of a kind without names, by its id."""
+"""The command that ends or deletes an object of a kind that has no names, by the object's id."""
 
 from __future__ import annotations
 

@@ -5,11 +5,10 @@ Values without a field in ECS are below ``tunnelcloud``, under our own names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tunnelcloud.domain.actors import actor_kind, actor_text
-from tunnelcloud.domain.events import AuditRecord
+from tunnelcloud.domain.events import AuditRecord, without_nothing
 
 ECS_VERSION = "8.11.0"
 
@@ -68,12 +67,4 @@ def ecs_document(record: AuditRecord, moment: str) -> dict[str, Any]:
             "data": data,
         },
     }
-    return _without_nothing(found)
-
-
-def _without_nothing(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {
-        name: _without_nothing(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-    }
-    return {name: value for name, value in kept.items() if value is not None and value != {}}
+    return without_nothing(found)

@@ -334,3 +334,12 @@ class AuditRecord:
     id: str
     at: datetime
     event: KeptEvent
+
+
+def without_nothing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a document of an event the fields that don't apply, at every depth."""
+    kept = {
+        name: without_nothing(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
+    return {name: value for name, value in kept.items() if value is not None and value != {}}

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from tunnelcloud.domain.actors import actor_kind, actor_text
-from tunnelcloud.domain.events import CATALOGUE, AuditRecord, KeptEvent
+from tunnelcloud.domain.events import CATALOGUE, AuditRecord, KeptEvent, without_nothing
 
 OCSF_VERSION = "1.5.0"
 
@@ -223,7 +223,7 @@ def ocsf_document(record: AuditRecord) -> _Document:
     # A class has only its own attributes.
     (found if kind is not _LIFECYCLE else found["unmapped"])["src_endpoint"] = source
     (found if kind.uid // 1000 == _IAM else found["unmapped"])["actor"] = actor
-    return _without_nothing(found)
+    return without_nothing(found)
 
 
 def _severity(event: str, failed: bool) -> int:
@@ -251,11 +251,3 @@ def _host(text: object) -> _Document:
         return {"ip": str(ipaddress.ip_address(str(text)))}
     except ValueError:
         return {"hostname": text}
-
-
-def _without_nothing(values: Mapping[str, Any]) -> _Document:
-    kept = {
-        name: _without_nothing(value) if isinstance(value, Mapping) else value
-        for name, value in values.items()
-    }
-    return {name: value for name, value in kept.items() if value is not None and value != {}}

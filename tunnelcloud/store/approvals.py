@@ -1,6 +1,6 @@
 """Requests for an approval, and what became of them.
 
-A request that waits is there once: its key says what makes two of them the same.
+Of several requests for the same, one alone waits: ``waits_as`` says what makes them the same.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tunnelcloud.domain.objects.users import User
 from tunnelcloud.store import identities, timed_grants
 from tunnelcloud.store import policies as policies_of_store
 from tunnelcloud.store.errors import Conflict, NotFound
-from tunnelcloud.store.filters import equals
+from tunnelcloud.store.filters import equals, groups_of
 from tunnelcloud.store.object_limits import MOST_REQUESTS, check_room
 from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import ListPage
-from tunnelcloud.store.schema import approval_requests, group_members, policies, tunnels, users
+from tunnelcloud.store.schema import approval_requests, policies, tunnels, users
 from tunnelcloud.store.timed_grants import NAMES
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.store.users import lock_unblocked
@@ -39,12 +39,11 @@ from tunnelcloud.store.users import lock_unblocked
 
 def decidable_by(user_id: str) -> ColumnElement[bool]:
     """The requests that a user may decide: others' as an approver, their own in the portal."""
-    groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(
         and_(
             approval_requests.c.approval == Approval.OTHERS,
             approval_requests.c.user_id != user_id,
-            policies.c.approvers_id.in_(groups),
+            policies.c.approvers_id.in_(groups_of(user_id)),
         ),
         and_(
             approval_requests.c.approval == Approval.SELF,
@@ -110,7 +109,7 @@ def ask(
     """Ask for an approval, or join the request that waits for the same already.
 
     A refusal of a moment ago is given again, so that a program that tries again asks nobody.  While
-    others' approval is in force, this asks to prolong it.
+    a grant that others approved is in force, the request asks to prolong it.
 
     :param seconds: how long the grant is to last; at most, and by default, what the policy says.
     :raise Conflict: the user is blocked, or has as many requests as one may have.

@@ -8,16 +8,15 @@ from sqlalchemy import ColumnElement, or_, select
 
 from tunnelcloud.domain.entities import Assignment, Method
 from tunnelcloud.store.errors import Conflict
-from tunnelcloud.store.filters import equals
+from tunnelcloud.store.filters import equals, groups_of
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import assignments as table
-from tunnelcloud.store.schema import group_members, groups, policies, tunnels, users
+from tunnelcloud.store.schema import groups, policies, tunnels, users
 from tunnelcloud.store.transaction import Transaction
 
 
 def _reaches(user_id: str) -> ColumnElement[bool]:
-    of_groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
-    return or_(table.c.user_id == user_id, table.c.group_id.in_(of_groups))
+    return or_(table.c.user_id == user_id, table.c.group_id.in_(groups_of(user_id)))
 
 
 ASSIGNMENTS = Aggregate(

@@ -105,9 +105,11 @@ def begin(
 ) -> bool:
     """Keep a command line that waits.
 
+    When all together are too many, the oldest one of the site with the most makes room.
+
     :param source: the network of its address.
-    :return: False when too many of its source wait already; when too many of all do, the oldest of
-        the site with the most makes room, unless that is no more than this one's.
+    :return: False when too many of its source wait already, or when there is no room and no site
+        has at least two more than this one's.
     """
     return begin_waiting(
         transaction,

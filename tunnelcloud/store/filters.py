@@ -77,6 +77,12 @@ def as_referred(identity: ColumnElement[str]) -> ColumnElement[str]:
     return _AsReferred(identity)
 
 
+def groups_of(user_id: str) -> Select[tuple[str]]:
+    """Select the ids of the groups that a user is in."""
+    members = schema.group_members.c
+    return select(members.group_id).where(members.user_id == user_id)
+
+
 def equals(column: ColumnElement[Any]) -> Filter:
     """Make a filter that wants a column to have a value."""
     return lambda value: column == value

@@ -8,7 +8,7 @@ from sqlalchemy import delete as delete_rows
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.users import Group, User
 from tunnelcloud.store import users
-from tunnelcloud.store.filters import as_referred, equals, has, searches
+from tunnelcloud.store.filters import as_referred, equals, groups_of, has, searches
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.orders import number_of
 from tunnelcloud.store.paging import DEFAULT_LIMIT, ListPage
@@ -18,9 +18,7 @@ from tunnelcloud.store.transaction import Transaction
 
 
 def _with_member(user_id: str) -> ColumnElement[bool]:
-    return table.c.id.in_(
-        select(group_members.c.group_id).where(group_members.c.user_id == user_id)
-    )
+    return table.c.id.in_(groups_of(user_id))
 
 
 _ID = as_referred(table.c.id)

@@ -13,10 +13,10 @@ from tunnelcloud.domain.approvals import ApprovalRequest, TimedGrant
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.objects.users import User
-from tunnelcloud.store.filters import equals
+from tunnelcloud.store.filters import equals, groups_of
 from tunnelcloud.store.object_reads import Listing
 from tunnelcloud.store.paging import ListPage
-from tunnelcloud.store.schema import group_members, policies, tunnels, users
+from tunnelcloud.store.schema import policies, tunnels, users
 from tunnelcloud.store.schema import timed_grants as table
 from tunnelcloud.store.transaction import Transaction
 
@@ -25,8 +25,7 @@ NAMES = {"user_name": users.c.name, "tunnel_name": tunnels.c.name}
 
 def reviewable_by(user_id: str) -> ColumnElement[bool]:
     """Which emergencies a user may review as one of the approvers; never their own."""
-    groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
-    theirs = select(policies.c.id).where(policies.c.approvers_id.in_(groups))
+    theirs = select(policies.c.id).where(policies.c.approvers_id.in_(groups_of(user_id)))
     return and_(
         table.c.emergency.is_(True), table.c.user_id != user_id, table.c.policy_id.in_(theirs)
     )

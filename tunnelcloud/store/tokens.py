@@ -25,7 +25,7 @@ from tunnelcloud.store.tunnels import TUNNELS
 
 FURTHER_SESSIONS_WITHIN = timedelta(seconds=120)
 MAX_SESSIONS = 8
-"""More than one token may ever open."""
+"""The most sessions that a policy can let one token open."""
 
 
 class Outcome(enum.Enum):

@@ -11,19 +11,25 @@ from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.store import assignments
 from tunnelcloud.store.errors import BadDocument, Conflict, InvalidReference
-from tunnelcloud.store.filters import contains, equals, has, searches, tunnel_unused_since
+from tunnelcloud.store.filters import (
+    contains,
+    equals,
+    groups_of,
+    has,
+    searches,
+    tunnel_unused_since,
+)
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.orders import text_of, whether
 from tunnelcloud.store.schema import assignments as assigned
-from tunnelcloud.store.schema import group_members, sites
+from tunnelcloud.store.schema import sites
 from tunnelcloud.store.schema import tunnels as table
 from tunnelcloud.store.transaction import Transaction
 
 
 def _assigned_to(user_id: str) -> ColumnElement[bool]:
-    groups = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     reached = select(assigned.c.tunnel_id).where(
-        or_(assigned.c.user_id == user_id, assigned.c.group_id.in_(groups))
+        or_(assigned.c.user_id == user_id, assigned.c.group_id.in_(groups_of(user_id)))
     )
     return table.c.id.in_(reached)
 

@@ -244,8 +244,9 @@ def note_seen(transaction: Transaction, user_id: str | Select[tuple[str]]) -> No
 def lock_unblocked(transaction: Transaction, user_id: str) -> User:
     """Read a user who is given a credential, and keep others from changing them until the commit.
 
-    A block, or a new password, then comes before the credential or after it.  After it, it ends the
-    credential; before it, no credential is made, which would be good again after the block.
+    A block, or a new password, is then committed either before the credential or after it.  If it
+    comes after, it ends the credential.  If it comes before, no credential is made: that one would
+    become good as soon as the user is unblocked.
 
     :raise InvalidReference: there is no such user.
     :raise Conflict: they are blocked.

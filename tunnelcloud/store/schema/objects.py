@@ -91,8 +91,8 @@ groups = Table("groups", metadata, *columns_of(GROUP))
 group_members = Table(
     "group_members",
     metadata,
-    Column("group_id", Text, ForeignKey("groups.id", ondelete="CASCADE"), primary_key=True),
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    owner("group", index=False, primary_key=True),
+    owner("user", index=False, primary_key=True),
     Column("added_at", Timestamp, nullable=False),
     Index(None, "user_id"),
 )
@@ -155,8 +155,8 @@ tokens = Table(
 pins = Table(
     "pins",
     metadata,
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("tunnel_id", Text, ForeignKey("tunnels.id", ondelete="CASCADE"), primary_key=True),
+    owner("user", index=False, primary_key=True),
+    owner("tunnel", index=False, primary_key=True),
     Index(None, "tunnel_id"),
 )
 
@@ -164,7 +164,7 @@ pins = Table(
 saved_searches = Table(
     "saved_searches",
     metadata,
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    owner("user", index=False, primary_key=True),
     Column("name", Ordered, primary_key=True),
     Column("filters", Document, nullable=False),
 )

@@ -18,11 +18,11 @@ pods = Table(
     Column("ssh_address", Text, nullable=False),
     Column("connectors_address", Text, nullable=False),
     Column("draining", Boolean, nullable=False),
-    # Set when it stopped in order; until it starts again it is not there, however lately heard of.
+    # Set when the pod stopped in order: from then on it counts as gone, until it starts again.
     Column("stopped_at", Timestamp),
     # Of the process that has the name now: made anew at each start.
     Column("incarnation", Text, nullable=False, server_default=""),
-    # Of the state directory: only a pod that was started again has the one of before.
+    # Names the state directory: a pod that was started again has the same one as before.
     Column("home", Text, nullable=False, server_default=""),
     # Until then the name is its own; NULL by a pod of a version that had no leases.
     Column("leased_until", Timestamp),

@@ -17,7 +17,7 @@ api_tokens = Table(
     Column("title", Text, nullable=False),
     Column("role", Choice(Role), nullable=False),
     owner("user", nullable=True),
-    # Who made it, by name and id: without a constraint, for it stays said when they are gone.
+    # Who made it, by name and id: both stay when that user is gone, so there is no constraint.
     Column("made_by", Text, nullable=False, server_default=""),
     Column("made_by_id", Text, index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
@@ -59,7 +59,7 @@ web_sessions = Table(
 second_factors = Table(
     "second_factors",
     metadata,
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    owner("user", index=False, primary_key=True),
     Column("created_at", Timestamp, nullable=False),
     Column("sealed_secret", LargeBinary, nullable=False),
     Column("confirmed_at", Timestamp),
@@ -72,7 +72,7 @@ second_factors = Table(
 recovery_codes = Table(
     "recovery_codes",
     metadata,
-    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    owner("user", index=False, primary_key=True),
     Column("code_hash", LargeBinary, primary_key=True),
     Column("used_at", Timestamp),
 )
