@@ -1,8 +1,13 @@
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
 
 from tests.logs import logged
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.addresses import read_networks
+from tunnelcloud.web.http_limits import LimitedSite
 from tunnelcloud.web.proxies import ProxySightings, client_host
 
 PROXIES = read_networks(["10.0.0.0/8", "fd00::/8"])
@@ -90,3 +95,51 @@ class UntrustedProxyTests(ApiTestCase):
         self.site.trust(read_networks(["192.168.1.1/32"]))
         self.ask_through("X-Forwarded-For")
         self.assertIsNone(self.context.sightings.warning())
+
+
+class RoomTests(SynchronousTestCase):
+    """Who loses a connection when there is no room for another, behind a proxy that passes on
+    bodies as they come."""
+
+    room = 4
+
+    def setUp(self):
+        networks = read_networks(["192.0.2.1"])
+        self.site = LimitedSite(Resource(), Clock(), networks, room=self.room)
+
+    def connect(self, head=b""):
+        peer = IPv4Address("TCP", "192.0.2.1", 5000)
+        channel = self.site.buildProtocol(peer)
+        if channel is None:
+            return None
+        transport = StringTransport(peerAddress=peer)
+        channel.makeConnection(transport)
+        self.addCleanup(channel.setTimeout, None)
+        if head:
+            channel.dataReceived(head)
+        return transport
+
+    def half_a_body(self, header=b"X-Forwarded-For: 198.51.100.66"):
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n%s\r\n\r\nx"
+        return self.connect(head % header)
+
+    def test_one_client_takes_no_others_place(self):
+        """All counted as the proxy's: 4,096 half requests of one client kept everybody out."""
+        strangers = [self.half_a_body() for _ in range(self.room)]
+        self.assertIsNotNone(self.connect())
+        self.assertEqual([one.disconnecting for one in strangers], [True] + [False] * 3)
+
+    def test_what_cannot_be_read(self):
+        self.half_a_body(b"X-Forwarded-For: \xff")
+        self.assertEqual(len(self.site.crowd), 1)
+
+    def test_a_reserved_place_is_kept(self):
+        transport = self.connect()
+        [channel] = self.site.crowd._present
+        self.site.reserve = 1
+        channel.keep_place()
+        self.assertEqual(len(self.site.reserved), 1)
+        before = len(self.site.crowd), len(self.site.reserved)
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nForwarded: for=198.51.100.7\r\n\r\n")
+        self.assertEqual((len(self.site.crowd), len(self.site.reserved)), before)
+        self.assertFalse(transport.disconnecting)

@@ -301,6 +301,11 @@ class LimitedChannel(http.HTTPChannel):
         self._answered = None
         super().connectionLost(reason)
 
+    def comes_from(self, client: IAddress) -> None:
+        """Count it as one of this client's: a proxy's are those of many."""
+        if self not in self.site.reserved:
+            self.site.crowd.enter(self, client)
+
     def keep_place(self) -> None:
         """Reserve the connection's place for an administrator, as long as there are reserved
         places."""

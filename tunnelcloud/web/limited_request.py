@@ -6,6 +6,7 @@ however short it is; here the number of short ones is limited.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Protocol, cast
@@ -29,6 +30,7 @@ _SMALL_CHUNK = 64
 """A chunk costs about 4 µs, however short it is: one more is borne for so many bytes."""
 
 _STAY_WITH_TLS = "max-age=31536000"
+_TELLS_CLIENT = (b"x-forwarded-for", b"forwarded")
 
 
 class HangUp(Exception):
@@ -70,6 +72,9 @@ class Connection(Protocol):
     def parsed_a_chunk(self) -> None:
         """Count a part of a body."""
 
+    def comes_from(self, client: IAddress) -> None:
+        """Count the connection as one of a client's, whom a proxy names."""
+
 
 class LimitedRequest(Request):
     """A request that notes that its body is too big, and doesn't keep such a body."""
@@ -98,6 +103,10 @@ class LimitedRequest(Request):
             channel.limit_trailers()
         if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
             self._limit = MAX_BODY
+        if channel.site.proxies and any(map(self.requestHeaders.hasHeader, _TELLS_CLIENT)):
+            # If it can't be read, the request is refused once it has come as a whole.
+            with suppress(UnicodeDecodeError):
+                channel.comes_from(self.getClientAddress())
 
     def process(self) -> None:
         """Answer, unless something is wrong with the request's head."""
@@ -155,7 +164,7 @@ class LimitedRequest(Request):
         site = self._connection.site
         told = [
             [value.decode("utf-8") for value in self.requestHeaders.getRawHeaders(name, [])]
-            for name in (b"x-forwarded-for", b"forwarded")
+            for name in _TELLS_CLIENT
         ]
         if not isinstance(address, IPv4Address | IPv6Address):
             return address
@@ -165,7 +174,7 @@ class LimitedRequest(Request):
 
     def _note_proxy(self) -> None:
         site, peer = self._connection.site, super().getClientAddress()
-        told = any(map(self.requestHeaders.hasHeader, (b"x-forwarded-for", b"forwarded")))
+        told = any(map(self.requestHeaders.hasHeader, _TELLS_CLIENT))
         host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else None
         if told and host is not None and not is_within(host, site.proxies):
             site.sightings.note(host)
