@@ -45,11 +45,11 @@ class LocalPortTests(SynchronousTestCase):
 
     def test_an_address_of_another_machine(self):
         for call in (
-            lambda: local_ports.check_free("192.0.2.1", 5432),
-            lambda: local_ports.free_port("192.0.2.1", 5432, set()),
+            lambda: local_ports.check_free("192.0.2.1", 25432),
+            lambda: local_ports.free_port("192.0.2.1", 25432, set()),
         ):
             told = str(self.assertRaises(Failed, call))
-            self.assertIn("192.0.2.1:5432 can't be used: this machine doesn't have", told)
+            self.assertIn("192.0.2.1:25432 can't be used: this machine doesn't have", told)
 
     def test_a_port_that_is_listened_on(self):
         with socket.create_server(("127.0.0.1", 0)) as server:
