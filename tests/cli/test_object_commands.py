@@ -307,7 +307,7 @@ class ChangingTests(CommandTestCase):
     def test_delete_where_nobody_can_be_asked(self):
         self.api.put("sites", name="paris")
         line = self.fail_line("site", "delete", "paris")
-        self.assertIn("Delete site paris? Nothing depends on it. Say --yes if so", line)
+        self.assertIn("Delete site paris? Nothing depends on it. Add --yes to confirm", line)
         self.assertEqual(len(self.api.objects("sites")), 1)
 
     def test_block(self):
