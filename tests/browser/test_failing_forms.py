@@ -53,7 +53,10 @@ BUTTONS = {
     "/device/decide": "nothing is typed",
     "/unfinished/discard": "nothing is typed",
 }
-"""Forms that no page of this test shows, and why they needn't be shown."""
+"""Forms that no page of this test shows, and why they needn't be shown.
+
+``tests.web.portal.test_forms_of_buttons`` sends them when what they name is gone.
+"""
 
 FORMS = """() => [...document.querySelectorAll('form[method=post]')].map((form, place) => ({
   place, action: new URL(form.action).pathname,
