@@ -13,6 +13,7 @@ from tunnelcloud.garbage_collection import (
     SAMPLES,
     Growth,
     look_seldom,
+    not_held,
 )
 
 START = 300_000
@@ -91,6 +92,18 @@ class ProgramTests(SynchronousTestCase):
         for _ in range(30):
             kept = [[one] for one in kept]
         self.assertEqual(gc.get_stats()[2]["collections"], before)
+
+    def test_open_connections_are_no_growth(self):
+        reactor = MemoryReactorClock()
+        before = not_held(reactor)
+        kept = []
+        for _ in range(1_500):
+            kept.append([object() for _ in range(100)])  # what a stranger has the program keep
+            reactor.addReader(object())
+        self.assertLess(not_held(reactor) - before, 0)
+        leaked = [[number] for number in range(GROWTH)]
+        self.assertGreater(not_held(reactor) - before, GROWTH)
+        del leaked
 
     def test_a_running_program(self):
         reactor = MemoryReactorClock()
