@@ -33,6 +33,24 @@ class TurnTests(SynchronousTestCase):
             self.clock.advance(1)
         self.assertEqual(self.done, ["alice"] * 3)
 
+    def test_what_is_asked_for_meanwhile_waits(self) -> None:
+        """So work in many steps, each of which asks for the next, is no work in one."""
+        steps = 5
+
+        def work() -> None:
+            self.done.append("alice")
+            self.clock.rightNow += COST
+            if len(self.done) < steps:
+                self.keys.ask("alice", work)
+
+        self.keys.ask("alice", work)
+        for done in range(1, steps + 1):
+            self.assertEqual(len(self.done), done)
+            self.clock.advance(2 * COST)
+            self.assertEqual(len(self.done), done, "others have their time")
+            self.clock.advance(2 * COST)
+        self.assertEqual(len(self.done), steps)
+
     def test_most_of_the_time_is_for_others(self) -> None:
         """Within each turn of the reactor there is one at most, and they take a quarter of it."""
         for _ in range(1000):

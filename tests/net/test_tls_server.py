@@ -17,7 +17,7 @@ from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
 from tunnelcloud.net.source_limits import FloodControl
 from tunnelcloud.net.spreading import Spreading
-from tunnelcloud.net.tls_server import TurnTakingTLS
+from tunnelcloud.net.tls_server import MOST_RECORDS, TAKEN_AT_ONCE, TurnTakingTLS
 from tunnelcloud.pki.authority import CertificateAuthority
 from tunnelcloud.pki.authority_rotation import Authorities
 from tunnelcloud.pod.acme.challenges import ALPN, Answers
@@ -81,6 +81,12 @@ class Visit:
                 self.client.send(one)
         with contextlib.suppress(SSL.WantReadError):
             self.server.dataReceived(self.client.bio_read(65536))
+
+    def bring(self, *said):
+        """Have one read bring a record of each text."""
+        for one in said:
+            self.client.send(one)
+        self.server.dataReceived(self.client.bio_read(1 << 20))
 
     def heard(self):
         if self.wire.value():
@@ -255,3 +261,77 @@ class TurnTests(SlowCase):
             self.finish()
         self.finish()
         self.assertTrue(visit.answered)
+
+
+class RecordsTests(SlowCase):
+    """What comes in many records is taken in turns, as handshakes are."""
+
+    SMALLEST = 23
+    """How many bytes a record of one byte has, with a head and a seal."""
+
+    def setUp(self):
+        super().setUp()
+        self.heard = heard = []
+
+        class Listening(Protocol):
+            def dataReceived(self, data):
+                heard.append(data)
+
+        self.turns = HandshakeQueue(self.clock)
+        shown = ShownCertificate()
+        shown.show(server_context(*make_certificate("pod.example.com")), now())
+        self.factory = shown.before(Factory.forProtocol(Listening), self.clock, self.turns)
+
+    def finish(self):
+        while self.turns._turns:
+            self.clock.advance(COST / 4)
+
+    def shaken(self, host="192.0.2.1"):
+        visit = Visit(self.factory, [b"http/1.1"], host)
+        for said in (), (), (b"hello",):
+            visit.speak(*said)
+            self.finish()
+            self.clock.advance(1)
+        self.heard.clear()
+        return visit
+
+    def test_reads_of_many_small_records(self):
+        """However many connections bring them at once."""
+        count = 700
+        visits = [self.shaken() for _ in range(10)]
+        for visit in visits:
+            visit.bring(*[b"x"] * count)
+        most = TAKEN_AT_ONCE // self.SMALLEST + 1
+        self.assertLessEqual(len(self.heard), most)
+        while len(self.heard) < count * len(visits):
+            before = len(self.heard)
+            self.clock.advance(COST / 4)
+            self.assertLessEqual(len(self.heard) - before, most)
+        self.assertEqual({visit.wire.producerState for visit in visits}, {"producing"})
+
+    def test_all_arrives_in_order(self):
+        visit = self.shaken()
+        texts = [b"%d " % number for number in range(1000)]
+        visit.bring(*texts[:600])
+        self.assertEqual(visit.wire.producerState, "paused")
+        visit.bring(*texts[600:610])
+        visit.bring(*texts[610:])
+        self.finish()
+        self.assertEqual(b"".join(self.heard), b"".join(texts))
+
+    def test_few_records_wait_for_nothing(self):
+        """However many reads bring them, and however large they are."""
+        visit = self.shaken()
+        for _ in range(10):
+            visit.bring(*[b"x"] * (MOST_RECORDS - 1))
+            visit.bring(bytes(1 << 14))
+        self.assertEqual(sum(map(len, self.heard)), 10 * (MOST_RECORDS - 1 + (1 << 14)))
+
+    def test_who_is_gone_brings_no_more(self):
+        visit = self.shaken()
+        visit.bring(*[b"x"] * 1000)
+        before = len(self.heard)
+        self.assertLess(before, 1000)
+        visit.server.connectionLost(connectionDone)
+        self.finish()
+        self.assertEqual(len(self.heard), before)

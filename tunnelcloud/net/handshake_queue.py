@@ -35,14 +35,16 @@ class HandshakeQueue:
         self._turns = RoundRobin[Work]()
         self._call: IDelayedCall | None = None
         self._free_at = float("-inf")
+        self._is_computing = False
 
     def ask(self, user_id: str, work: Work) -> None:
         """Compute keys: at once while nobody else does, else in the user's turn."""
-        if self._call is None and self._clock.seconds() >= self._free_at:
+        is_free = self._call is None and not self._is_computing
+        if is_free and self._clock.seconds() >= self._free_at:
             self._compute(work)
             return
         self._turns.add(user_id, work)
-        if self._call is None:
+        if is_free:
             self._wait()
 
     def forget(self, work: Work) -> None:
@@ -54,11 +56,15 @@ class HandshakeQueue:
 
     def _compute(self, work: Work) -> None:
         began = self._clock.seconds()
+        self._is_computing = True
         try:
             work()
         finally:
+            self._is_computing = False
             ended = self._clock.seconds()
             self._free_at = ended + self._pause * (ended - began)
+            if self._turns and self._call is None:
+                self._wait()
 
     def _wait(self) -> None:
         left = self._free_at - self._clock.seconds()
@@ -67,10 +73,6 @@ class HandshakeQueue:
     def _next(self) -> None:
         self._call = None
         work = self._turns.take()
-        try:
-            if work is not None:
-                self._turns.served(work)
-                self._compute(work)
-        finally:
-            if self._turns:
-                self._wait()
+        if work is not None:
+            self._turns.served(work)
+            self._compute(work)

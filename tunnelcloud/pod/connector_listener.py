@@ -46,6 +46,10 @@ HANDSHAKE_PAUSE = 1.0
 """How many times as long as a handshake took the pod does other things before the next.  After a
 restart a thousand links come back: each takes 7 ms in all, and logins go on meanwhile."""
 
+RECORDS_OF_A_LINK = 1024
+"""How many records a link's read may have without waiting for a turn: many small messages may have
+gathered while the pod was busy."""
+
 _OFFENCES = JoinProblem.UNKNOWN, JoinProblem.BAD_REQUEST, JoinProblem.REVOKED
 
 
@@ -140,6 +144,8 @@ class _Visitor(Protocol):
             self.transport.wrappedProtocol = link
             link.makeConnection(self.transport)  # type: ignore[no-untyped-call]
             link.handshakeCompleted()
+            if not link.over:
+                self.transport.most_records = RECORDS_OF_A_LINK
             self._judge(not link.over)
             self.leave()
         elif protocol == JOIN_ALPN:
