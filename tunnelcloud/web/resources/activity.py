@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from attrs import field, frozen
-from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from tunnelcloud.domain import entities
 from tunnelcloud.domain.actors import ActorKind, actor_kind, actor_text
@@ -241,23 +241,24 @@ class _History:
     async def export_events(self, call: Call) -> Lines:
         """Give all events that fit, the oldest first, as JSON lines in ECS's field names."""
         filters = call.query_as(AuditExportQuery).filters()
-        page = await self._read_exported(call.who(), filters, None)
-        return Lines(self._exported(call.who(), filters, page))
+        first = await self._export(call.who(), filters, None)
+        return Lines(self._exported(call.who(), filters, *first))
 
     async def _exported(
-        self, caller: Caller, filters: Mapping[str, Any], page: ListPage[AuditRecord]
+        self, caller: Caller, filters: Mapping[str, Any], lines: bytes, cursor: str | None
     ) -> AsyncIterator[bytes]:
-        while True:
-            yield b"".join(map(_ecs_line, page.items))
-            if page.next_cursor is None:
-                return
-            page = await self._read_exported(caller, filters, page.next_cursor)
+        yield lines
+        while cursor is not None:
+            lines, cursor = await self._export(caller, filters, cursor)
+            yield lines
 
-    async def _read_exported(
+    async def _export(
         self, caller: Caller, filters: Mapping[str, Any], cursor: str | None
-    ) -> ListPage[AuditRecord]:
-        """Read a page of an export, if the caller still may: an export can take hours.
+    ) -> tuple[bytes, str | None]:
+        """Make a page of an export, if the caller still may: an export can take hours.
 
+        :return: its lines, which take too long to make for the reactor's thread, and the cursor of
+            the next page.
         :raise Problem: 401 or 403.
         """
         reader = page_reader(
@@ -268,7 +269,17 @@ class _History:
             check_caller(transaction, caller, writes=False)
             return reader(transaction)
 
-        return await self._reading.run(self.context.store.read, work)
+        async def make() -> tuple[bytes, str | None]:
+            page = await self.context.store.read(work)
+            lines = await self.context.showing.run(
+                lambda: b"".join(map(_ecs_line, page.items)), source=caller.id
+            )
+            return lines, page.next_cursor
+
+        made: tuple[bytes, str | None] = await self._reading.run(
+            lambda: Deferred.fromCoroutine(make())
+        )
+        return made
 
 
 def _ecs_line(record: AuditRecord) -> bytes:
