@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -159,5 +160,7 @@ class _History:
     async def export(self, visit: Visit) -> Reply:
         lines = await self.operations.lines(visit, "/audit/export", _asked(visit))
         if visit.query.get("format") == "csv":
-            return Download("audit.csv", "text/csv; charset=utf-8", as_csv(lines.chunks))
+            showing = partial(self.context.showing.run, source=visit.who().caller.id)
+            rows = as_csv(lines.chunks, showing)
+            return Download("audit.csv", "text/csv; charset=utf-8", rows)
         return Download("audit.ndjson", LINES_TYPE, lines.chunks)
