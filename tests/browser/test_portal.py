@@ -66,11 +66,11 @@ class LookTests(PortalCase):
         page.get_by_role("button", name="Open it now").click()
         page.get_by_text("You may open db now").wait_for()
         self.visitor.chromium.visit("/requests")
-        self.page.get_by_role("link", name="asker wants").click()
+        self.page.get_by_role("link", name="Answer asker's request").click()
         self.page.get_by_role("button", name="Approve").wait_for()
         self.visitor.chromium.check("request")
         self.page.goto(f"{self.page.url.partition('/requests')[0]}/requests")
-        self.page.get_by_role("link", name="asker opened db").click()
+        self.page.get_by_role("link", name="Review asker's emergency with db").click()
         self.page.get_by_role("button", name="I have reviewed it").wait_for()
         self.page.get_by_role("button", name="I have reviewed it").click()
         self.page.get_by_text("You have reviewed what asker did with db").wait_for()
@@ -126,7 +126,7 @@ class PhoneTests(PortalCase):
 
     def answer(self, button):
         """Follow the request that shows up by itself, and press a button of its question."""
-        self.page.get_by_role("link", name="alice wants to open rows").click()
+        self.page.get_by_role("link", name="Answer alice's request for rows").click()
         self.page.get_by_role("heading", name="Is this you?").wait_for()
         self.page.get_by_role("button", name=button).click()
         self.page.wait_for_url("**/requests")
