@@ -438,6 +438,23 @@ class RevocationTests(WorldCase):
         self.assertEqual(connection.recv(1), b"")
         process.wait_for("the key was revoked")
 
+    def test_a_key_that_expires_while_its_session_is_open(self):
+        key = Keys(self.world.directory, "passing-key")
+        self.world.do("user", "create", "erin")
+        self.world.do("assign", "echo", "--user", "erin", "--method", "key")
+        soon = datetime.now(UTC) + timedelta(seconds=4)
+        self.world.do(
+            "key", "add", "erin", "--public-key", key.public, "--expires", soon.isoformat()
+        )
+        process, port = self.world.client.forward("erin", f"echo:{self.world.echo.port}", key=key)
+        self.addCleanup(process.stop)
+        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"hello")
+        self.assertEqual(connection.recv(5), b"hello")
+        self.assertEqual(connection.recv(1), b"")
+        process.wait_for("the key has expired")
+
     def test_a_killed_pod_forgets_no_spent_token_and_closes_its_books(self):
         token = self.world.token()
         process, _ = self.world.client.forward("alice", f"echo:{self.world.echo.port}", token=token)

@@ -119,6 +119,28 @@ class OvertakenTests(EnforcementCase):
         self.assertLess(len(self.asked), 8)
 
 
+class ExpiredKeyTests(EnforcementCase):
+    """No notice tells of a key that the clock ends."""
+
+    def test_the_sessions_of_a_key_that_expired_end(self):
+        connection = self.begin()
+        self.deleted.add("key_1")
+        self.enforcement.keys_expired({"key_9"})
+        self.assertEqual(connection.ended, [])
+        self.enforcement.keys_expired({"key_1", "key_9"})
+        self.assertEqual(connection.ended, ["the key has expired"])
+
+    def test_a_key_that_lasts_longer_by_now_goes_on(self):
+        connection = self.begin()
+        self.enforcement.keys_expired({"key_1"})
+        self.assertEqual(connection.ended, [])
+
+    def test_nothing_is_asked_without_a_key(self):
+        self.begin()
+        self.enforcement.keys_expired(frozenset())
+        self.assertEqual(self.asked, [])
+
+
 class CostTests(EnforcementCase):
     """What is heard in one turn is looked at together, and costs what it concerns."""
 

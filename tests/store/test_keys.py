@@ -54,6 +54,18 @@ class KeyContract(RecordCase):
         self.assertEqual(self.store.read(keys.find_by_blob, blob), key)
         self.assertIsNone(self.store.write(keys.use, key.id, login()))
 
+    def test_what_has_expired_since_a_look(self):
+        first = self.store.read(keys.expired_since, None)
+        self.assertEqual((first.looked_at, first.key_ids), (self.clock.moment, frozenset()))
+        soon = self.add_key("one", expires_at=self.clock.moment + timedelta(seconds=5))
+        self.add_key("two", expires_at=self.clock.moment + timedelta(seconds=60))
+        self.add_key("three")
+        self.clock.advance(5)
+        second = self.store.read(keys.expired_since, first.looked_at)
+        self.assertEqual(second.key_ids, {soon.id})
+        third = self.store.read(keys.expired_since, second.looked_at)
+        self.assertEqual(third.key_ids, frozenset())
+
     def test_using_a_key_begins_a_session_and_is_shown(self):
         key = self.add_key()
         session = self.store.write(keys.use, key.id, login("198.51.100.7"))

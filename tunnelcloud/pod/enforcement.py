@@ -30,6 +30,7 @@ _SWEEPS_HEARD = 5
 the transaction that began the session."""
 
 _KEY_REVOKED = "the key was revoked"
+_KEY_EXPIRED = "the key has expired"
 _OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
 _OF_LINKS = frozenset({"connector", "site"})
 
@@ -217,7 +218,11 @@ class Enforcement:
                 if route.record is not None and route.record.id == request.id:
                     route.end(request.reason)
 
-    def _recheck_keys(self, key_ids: Collection[str] | None) -> None:
+    def keys_expired(self, key_ids: Collection[str]) -> None:
+        """End the sessions of keys that may have expired."""
+        self._recheck_keys(key_ids, _KEY_EXPIRED)
+
+    def _recheck_keys(self, key_ids: Collection[str] | None, reason: str = _KEY_REVOKED) -> None:
         """End the sessions of keys that are no longer good.
 
         :param key_ids: keys that may have changed; None for all.
@@ -231,13 +236,15 @@ class Enforcement:
                 using.setdefault(key_id, []).append(live)
         if using:
             good = self._good_keys(using.keys())
-            good.addCallback(_end_unless_good, using).addErrback(_failed)
+            good.addCallback(_end_unless_good, using, reason).addErrback(_failed)
 
 
-def _end_unless_good(good: frozenset[str], using: dict[str, list[LiveSession]]) -> None:
+def _end_unless_good(
+    good: frozenset[str], using: dict[str, list[LiveSession]], reason: str
+) -> None:
     for key_id in using.keys() - good:
         for live in using[key_id]:
-            live.end(_KEY_REVOKED)
+            live.end(reason)
 
 
 def _failed(failure: Failure) -> None:

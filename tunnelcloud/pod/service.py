@@ -31,6 +31,7 @@ from tunnelcloud.pod.connector_side import ConnectorSide
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.dns_check import DNSCheck
 from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
+from tunnelcloud.pod.expired_keys import EXPIRED_KEYS_SECONDS, ExpiredKeys
 from tunnelcloud.pod.file_descriptors import divide, raise_limit
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.held_channels import HeldChannels, ask_for_channel
@@ -244,6 +245,7 @@ class PodService(Service):
             reconcile=self.cluster.reconcile,
             review_links=self.connectors.attendant.review,
         )
+        self._expired_keys = ExpiredKeys(self.store, self.enforcement.keys_expired)
         self._blind_limit = BlindLimit(
             self._feed.down_for, settings.database.max_blind, self.sessions.end_all
         )
@@ -356,6 +358,7 @@ class PodService(Service):
             "heartbeat": (self.cluster.beat, BEAT_SECONDS),
             "sweep": (self.enforcement.sweep, SWEEP_SECONDS),
             "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
+            "expired keys": (self._expired_keys.look, EXPIRED_KEYS_SECONDS),
             "review": (self.connectors.attendant.review, REVIEW_SECONDS),
             "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
             "admin.token": (self._retirement.look, RETIRE_SECONDS),

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
+from attrs import frozen
 from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy import update as update_rows
 
@@ -126,6 +127,29 @@ def good(transaction: Transaction, key_ids: Iterable[str]) -> frozenset[str]:
         or_(table.c.expires_at.is_(None), table.c.expires_at > transaction.now()),
     )
     return frozenset(transaction.connection.execute(query).scalars())
+
+
+@frozen
+class Expired:
+    """The keys that expired between two looks.
+
+    :ivar looked_at: the time of the second one, by the database's clock.
+    """
+
+    looked_at: datetime
+    key_ids: frozenset[str]
+
+
+def expired_since(transaction: Transaction, since: datetime | None) -> Expired:
+    """Tell which keys have expired since an earlier look; none at the first one.
+
+    :param since: the time of the earlier look.
+    """
+    now = transaction.now()
+    if since is None:
+        return Expired(now, frozenset())
+    query = select(table.c.id).where(table.c.expires_at > since, table.c.expires_at <= now)
+    return Expired(now, frozenset(transaction.connection.execute(query).scalars()))
 
 
 def use(
