@@ -59,6 +59,7 @@ _SENTENCES: Mapping[str, str] = {
     "emergency.begun": "{user} opened {tunnel} in an emergency: {reason}",
     "emergency.reviewed": "{who} reviewed the emergency of {user} with {tunnel}{same_person}",
     "database.restored": "{who} restored a backup",
+    "clock.went_back": "The clock went back: sign-ins, links and tokens from later have ended",
     "audit.forgotten": "Events until {until} were forgotten, {events} of them: {reason}",
     "settings.changed": "{who} changed the settings{changed}",
     "user.access_ended": "The access of {user} ended: {cause}",

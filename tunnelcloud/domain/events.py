@@ -221,6 +221,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             "of before are void.",
         ),
         EventKind(
+            "clock.went_back",
+            "The clock went back: what was made at times that haven't come yet has ended.",
+            ("ended",),
+        ),
+        EventKind(
             "audit.forgotten",
             "The audit outgrew its size: the oldest events of a user, of strangers or of all went.",
             ("events", "until", "reason"),

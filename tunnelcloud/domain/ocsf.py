@@ -164,6 +164,7 @@ _CLASSES: Mapping[str, tuple[_Class, int]] = {
     "pod.resumed": (_LIFECYCLE, 6),
     "pod.drained": (_LIFECYCLE, 7),
     "database.restored": (_LIFECYCLE, _OTHER),
+    "clock.went_back": (_LIFECYCLE, _OTHER),
 }
 """The class of an event and the activity in it, where neither follows from its name."""
 

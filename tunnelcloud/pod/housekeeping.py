@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import (
     audit,
+    clock_steps,
     history_shares,
     pods,
     preferences,
@@ -60,6 +61,8 @@ class Housekeeping:
         try:
             for crowd in await self.store.read_long(history_shares.crowding):
                 await self._all(partial(_at_most, crowd, self.batch), name)
+            name = "what was made while the clock was ahead"
+            await self.store.write(clock_steps.end_what_is_to_come)
             for name, forget in (
                 ("events", self._events),
                 ("sessions", self._sessions),

@@ -176,7 +176,7 @@ def _renews(transaction: Transaction, user: User, tunnel: Tunnel, policy: Policy
 def _refused_lately(
     transaction: Transaction, user: User, tunnel: Tunnel, policy: Policy, now: datetime
 ) -> str | None:
-    table = approval_requests
+    table, lately = approval_requests, timedelta(seconds=REPEAT_SECONDS)
     query = (
         select(table.c.id)
         .where(
@@ -184,7 +184,9 @@ def _refused_lately(
             table.c.tunnel_id == tunnel.id,
             table.c.policy_id == policy.id,
             table.c.status == RequestStatus.REFUSED,
-            table.c.decided_at > now - timedelta(seconds=REPEAT_SECONDS),
+            # One from later was decided before the clock went back.
+            table.c.decided_at > now - lately,
+            table.c.decided_at < now + lately,
         )
         .order_by(table.c.id.desc())
     )

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from tunnelcloud.domain.key_rotation import AUTHORITY, NEW_AUTHORITY
 from tunnelcloud.store import pods, stored_secrets
+from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.schema import authority as table
 from tunnelcloud.store.schema import connectors, join_tokens
@@ -87,10 +88,7 @@ def retire(
     gone = pin_of(kept[AUTHORITY], AUTHORITY)
     stored_secrets.replace(transaction, AUTHORITY, rename(coming, NEW_AUTHORITY, AUTHORITY))
     transaction.connection.execute(delete(table).where(table.c.name == NEW_AUTHORITY))
-    now = transaction.now()
-    transaction.connection.execute(
-        update(join_tokens).where(join_tokens.c.expires_at > now).values(expires_at=now)
-    )
+    transaction.connection.execute(update(join_tokens).values(expires_at=ENDED))
     stored_secrets.tell(transaction, "authority.deleted", {"fingerprint": gone, "left": found.left})
 
 

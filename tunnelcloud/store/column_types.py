@@ -20,6 +20,9 @@ from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.schedule import Window, parse_window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ENDED = EPOCH
+"""When what is ended before its time expires: no clock that goes back makes it good again."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 Ordered = Text().with_variant(Text(collation="C"), "postgresql")

@@ -13,6 +13,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.join_tokens import MOST_CERTIFICATES, JoinProblem, JoinRefused
 from tunnelcloud.domain.late_renewals import Issued, LateRenewal, end_of_shown
 from tunnelcloud.domain.objects.sites import Connector
+from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.filters import equals, is_set, searches
 from tunnelcloud.store.object_writes import Aggregate
@@ -77,8 +78,8 @@ def add_join_token(
     now = transaction.now()
     transaction.connection.execute(
         update_rows(join_tokens)
-        .where(join_tokens.c.connector_id == connector_id, join_tokens.c.expires_at > now)
-        .values(expires_at=now)
+        .where(join_tokens.c.connector_id == connector_id)
+        .values(expires_at=ENDED)
     )
     token = JoinToken(connector_id, now, now + timedelta(seconds=lifetime_seconds))
     transaction.connection.execute(

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, delete, update
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store import audit_rows, schema
+from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StateUnusable
 from tunnelcloud.store.migrate import migrate
@@ -225,8 +226,8 @@ def _void(transaction: Transaction) -> None:
         .values(revoked_at=now)
     )
     for table in (links, joins):
-        unused = update(table).where(table.c.redeemed_at.is_(None), table.c.expires_at > now)
-        connection.execute(unused.values(expires_at=now))
+        unused = update(table).where(table.c.redeemed_at.is_(None))
+        connection.execute(unused.values(expires_at=ENDED))
     codes, grants, requests = schema.recovery_codes, schema.timed_grants, schema.approval_requests
     connection.execute(update(codes).where(codes.c.used_at.is_(None)).values(used_at=now))
     live = update(grants).where(grants.c.ended_at.is_(None), grants.c.ends_at > now)

@@ -210,9 +210,14 @@ def look(transaction: Transaction, secret_hash: bytes) -> Progress | None:
     now = transaction.now()
     if row is None or row.expires_at <= now:
         return Progress.OVER
-    if row.user_id is None and row.polled_at is not None and now - row.polled_at < _IMPATIENT:
+    if row.user_id is None and _is_soon(row.polled_at, now):
         return Progress.TOO_SOON
     return None
+
+
+def _is_soon(polled_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a command line asked a moment ago, and not before the clock went back."""
+    return polled_at is not None and abs(now - polled_at) < _IMPATIENT
 
 
 def find(transaction: Transaction, user_code: str) -> DeviceLogin | None:
@@ -292,7 +297,7 @@ def poll(
     if row is None or row.expires_at <= now:
         return Polled(Progress.OVER)
     if row.user_id is None:
-        soon = row.polled_at is not None and now - row.polled_at < _IMPATIENT
+        soon = _is_soon(row.polled_at, now)
         transaction.connection.execute(
             update(table).where(table.c.secret_hash == secret_hash).values(polled_at=now)
         )

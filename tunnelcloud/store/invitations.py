@@ -8,6 +8,7 @@ from attrs import frozen
 from sqlalchemy import update
 
 from tunnelcloud.store import api_tokens, users
+from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.errors import Conflict
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.schema import invitations as table
@@ -50,8 +51,8 @@ def create(
     now = transaction.now()
     transaction.connection.execute(
         update(table)
-        .where(table.c.user_id.is_not_distinct_from(user_id), table.c.expires_at > now)
-        .values(expires_at=now)
+        .where(table.c.user_id.is_not_distinct_from(user_id), table.c.redeemed_at.is_(None))
+        .values(expires_at=ENDED)
     )
     expires_at = now + timedelta(seconds=lifetime_seconds)
     invitation = INVITATIONS.insert(

@@ -12,7 +12,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Table, delete, select, update
+from sqlalchemy import Column, Table, delete, func, select, update
 
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import SessionMethod
@@ -20,6 +20,7 @@ from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.users import Role, User
 from tunnelcloud.store import credential_checks, timed_grants
+from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.schema import (
     api_tokens,
     approval_requests,
@@ -179,18 +180,19 @@ def _end_links(column: Column[str]) -> Callable[..., int]:
     """Make what ends the links that have a user in a column."""
 
     def ender(transaction: Transaction, user: User, *_: Any) -> int:
-        now, table = transaction.now(), invitations
-        query = (
-            update(table)
-            .where(column == user.id, table.c.expires_at > now, table.c.redeemed_at.is_(None))
-            .values(expires_at=now)
-        )
-        return transaction.connection.execute(query).rowcount
+        table = invitations
+        links = column == user.id, table.c.redeemed_at.is_(None)
+        good = select(func.count()).where(*links, table.c.expires_at > transaction.now())
+        count: int = transaction.connection.execute(good).scalar_one()
+        # Also those that have expired: they might not have, once the clock has gone back.
+        transaction.connection.execute(update(table).where(*links).values(expires_at=ENDED))
+        return count
 
     return ender
 
 
 def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
+    """Revoke those that are good, and say how many; and the expired ones: the clock may go back."""
     now = transaction.now()
     query = (
         update(tokens)
@@ -198,11 +200,12 @@ def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
             tokens.c.user_id == user.id,
             tokens.c.revoked_at.is_(None),
             tokens.c.sessions_used < tokens.c.sessions,
-            tokens.c.expires_at > now,
         )
         .values(revoked_at=now)
+        .returning(tokens.c.expires_at)
     )
-    return transaction.connection.execute(query).rowcount
+    revoked = transaction.connection.execute(query).scalars()
+    return sum(expires_at > now for expires_at in revoked)
 
 
 def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: Any) -> int:

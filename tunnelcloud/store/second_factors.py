@@ -23,6 +23,9 @@ from tunnelcloud.store.transaction import Transaction
 
 FREE_FAILURES = 10
 LONGEST_PAUSE = timedelta(hours=1)
+_CLOCK_WENT_BACK = timedelta(minutes=1)
+"""A transaction that began a moment ago is less behind."""
+
 ENROLMENT = timedelta(minutes=15)
 """How long a second factor waits to be confirmed."""
 
@@ -43,8 +46,13 @@ class SecondFactor:
     failed_at: datetime | None
 
     def pause(self, now: datetime) -> timedelta:
-        """Tell how long no code is looked at, after many that were wrong."""
+        """Tell how long no code is looked at, after many that were wrong.
+
+        Where the clock went back since then, right codes may have been wrong by the clock of then.
+        """
         if self.failed_at is None or self.failures < FREE_FAILURES:
+            return timedelta(0)
+        if self.failed_at - now > _CLOCK_WENT_BACK:
             return timedelta(0)
         seconds = 2.0 ** min(self.failures - FREE_FAILURES, 12)
         until = self.failed_at + min(timedelta(seconds=seconds), LONGEST_PAUSE)

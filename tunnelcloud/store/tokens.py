@@ -154,6 +154,8 @@ def spend(
         table.c.sessions_used < table.c.sessions,
         table.c.sessions_used < at_most,
         table.c.used_at > now - FURTHER_SESSIONS_WITHIN,
+        # One that was used later was so before the clock went back.
+        table.c.used_at < now + FURTHER_SESSIONS_WITHIN,
         table.c.used_from == login.source_ip,
     )
     theirs = [table.c.secret_hash == secret_hash]
