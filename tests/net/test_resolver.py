@@ -1,6 +1,6 @@
 import socket
 import threading
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
@@ -8,7 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.connector.reactors import NetworkReactor
 from tunnelcloud.domain.dial_failures import DialError, DialFailure
-from tunnelcloud.net.resolver import CACHE_SECONDS, LOOKUP_TIMEOUT, MAX_LOOKUPS, ThreadedResolver
+from tunnelcloud.net.resolver import (
+    CACHE_SECONDS,
+    LOOKUP_TIMEOUT,
+    MAX_LOOKUPS,
+    MOST_ADDRESSES,
+    ThreadedResolver,
+)
 
 FOUND = (ip_address("10.0.0.5"),)
 
@@ -57,6 +63,13 @@ class ResolverTests(SynchronousTestCase):
         self.resolver.resolve("db.internal")
         self.finish()
         self.assertEqual(self.asked, ["db.internal"] * 2)
+
+    def test_few_of_the_addresses_of_a_name_are_taken(self):
+        """A server of names may give thousands, and each is checked whenever somebody connects."""
+        self.answer = tuple(IPv4Address(number) for number in range(4000))
+        resolving = self.resolver.resolve("db.internal")
+        self.finish()
+        self.assertEqual(self.successResultOf(resolving), self.answer[:MOST_ADDRESSES])
 
     def test_failures_have_names_and_are_not_kept(self):
         for answer, failure in (

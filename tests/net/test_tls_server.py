@@ -221,6 +221,17 @@ class TurnTests(SlowCase):
         self.assertTrue(visit.wire.disconnected or visit.wire.disconnecting)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_a_handshake_that_goes_on_and_on(self):
+        """OpenSSL takes a ClientHello of 128 KiB, and some of what that may list costs the square
+        of its length."""
+        visit = self.visit()
+        visit.server.dataReceived(b"\x16\x03\x01\x40\0" + b"\1\1\xff\xff" + bytes((1 << 14) - 4))
+        self.finish()
+        self.assertFalse(visit.wire.disconnected)
+        visit.server.dataReceived(b"\x16\x03\x01\x40\0" + bytes(1 << 14))
+        self.finish()
+        self.assertTrue(visit.wire.disconnected)
+
     def test_who_is_gone_has_no_turn(self):
         first, second = self.visit(), self.visit()
         first.speak()

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.pod.client_hello import MAX_HELLO, NoHello, offered_protocols
+from tunnelcloud.pod.client_hello import (
+    MAX_HELLO,
+    MOST_EXTENSIONS,
+    MOST_PROTOCOLS,
+    NoHello,
+    offered_protocols,
+)
 
 
 def hello(*protocols, name=b"portal.example.com"):
@@ -30,6 +36,15 @@ def in_records(message, size):
     body = message[5:]
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece for piece in pieces)
+
+
+def with_extensions(count):
+    """Make a ClientHello with so many empty extensions."""
+    extensions = b"".join((5000 + number).to_bytes(2, "big") + b"\0\0" for number in range(count))
+    fields = bytes(2 + 32) + b"\0" + b"\0\2\x13\x01" + b"\1\0"
+    body = fields + len(extensions).to_bytes(2, "big") + extensions
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
 
 
 class ClientHelloTests(SynchronousTestCase):
@@ -58,6 +73,15 @@ class ClientHelloTests(SynchronousTestCase):
         self.assertIsNone(offered_protocols(longest[: MAX_HELLO - 1]))
         endless = b"\x16\x03\x01\xff\xff\x01\x00\xff\xff" + bytes(MAX_HELLO)
         self.assertRaises(NoHello, offered_protocols, endless)
+
+    def test_more_than_clients_send(self):
+        """A hello of 16 KiB may list thousands, and hundreds of hellos may come in one turn."""
+        offered = tuple(b"%d" % number for number in range(MOST_PROTOCOLS))
+        self.assertEqual(offered_protocols(hello(*offered)), offered)
+        self.assertRaises(NoHello, offered_protocols, hello(*offered, b"one more"))
+        few = with_extensions(MOST_EXTENSIONS - 1)
+        self.assertEqual(offered_protocols(few), ())
+        self.assertRaises(NoHello, offered_protocols, with_extensions(MOST_EXTENSIONS + 1))
 
     def test_another_message(self):
         self.assertRaises(NoHello, offered_protocols, b"\x16\x03\x01\x00\x04\x02\x00\x00\x00")

@@ -169,6 +169,26 @@ class CostTests(SynchronousTestCase):
         }.items():
             self.check(received, make, 200_000, name)
 
+    def test_what_a_head_says(self):
+        """Most of it nobody asks about: to read it costs little more than to take it."""
+
+        def seconds(*headers, **what):
+            head = request(*headers, **what)
+            return cpu_seconds(lambda: [received(head) for _ in range(30)])
+
+        plain = seconds(b"A: " + b"x" * 15_000)
+        for name, made in {
+            "cookies": seconds(b"Cookie: " + b"a=b;" * 3750),
+            "no cookies": seconds(b"Cookie: " + b";" * 15_000),
+            "headers without a cookie": seconds(*[b"Cookie: " + b";" * 100] * 130),
+            "a query": seconds(path=b"/?" + b"a&" * 7500),
+            "an escaped query": seconds(path=b"/?a=" + b"%41" * 5000),
+            "hops": seconds(b"X-Forwarded-For: " + b"1," * 7500),
+            "elements": seconds(b"Forwarded: " + b"for=1," * 2500),
+            "pairs": seconds(b"Forwarded: " + b"for=1;" * 2500),
+        }.items():
+            self.assertLess(made, 6 * plain, name)
+
     def test_bytes_that_come_while_a_request_is_in_work(self):
         self.check(received_meanwhile, bytes, 3000, "bytes")
 

@@ -8,7 +8,7 @@ from tests.logs import logged
 from tests.web.support import ApiTestCase
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.web.http_limits import LimitedSite
-from tunnelcloud.web.proxies import ProxySightings, client_host
+from tunnelcloud.web.proxies import MOST_HOPS, ProxySightings, client_host
 
 PROXIES = read_networks(["10.0.0.0/8", "fd00::/8"])
 
@@ -51,6 +51,21 @@ class ClientHostTests(SynchronousTestCase):
         self.assertEqual(said, "203.0.113.9")
         said = client_host("10.0.0.1", ["203.0.113.9"], PROXIES, ["for=1.1.1.1"])
         self.assertEqual(said, "10.0.0.1")
+
+    def test_the_last_addresses_alone(self):
+        """Thousands fit into a header, and each takes time to look at."""
+        near = ["10.0.0.2"] * (MOST_HOPS - 1)
+        for wrap in (str, "for={}".format):
+            for told, host in [
+                (["203.0.113.9", *near], "203.0.113.9"),
+                (["203.0.113.9", "10.0.0.3", *near], "10.0.0.3"),
+            ]:
+                hops = [wrap(one) for one in told]
+                headers = ([], hops) if wrap("") else (hops, [])
+                found = client_host("10.0.0.1", headers[0], PROXIES, headers[1])
+                self.assertEqual(found, host, hops)
+        pairs = ";".join(["for=203.0.113.9", *["a=b"] * 50])
+        self.assertEqual(client_host("10.0.0.1", [], PROXIES, [pairs]), "10.0.0.1")
 
     def test_nobody_is_trusted_by_default(self):
         self.assertEqual(client_host("127.0.0.1", ["203.0.113.9"], ()), "127.0.0.1")

@@ -24,6 +24,10 @@ LOOKUP_TIMEOUT = 10.0
 MAX_LOOKUPS = 256
 """How many look-ups, hanging ones included, may be under way at once."""
 
+MOST_ADDRESSES = 64
+"""How many addresses of a name are taken, the first ones: a DNS server may give thousands, and each
+is checked, and tried, whenever somebody connects."""
+
 _MAX_CACHED = 4096
 _NOT_FOUND = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
@@ -105,10 +109,11 @@ class ThreadedResolver:
         """Run in a thread of its own."""
         outcome: Sequence[Address] | DialFailure
         try:
-            outcome = self._lookup(name) or DialFailure.NAME_NOT_FOUND
+            found = self._lookup(name)[:MOST_ADDRESSES]
+            outcome = found or DialFailure.NAME_NOT_FOUND
         except socket.gaierror as error:
-            found = error.errno not in _NOT_FOUND
-            outcome = DialFailure.NAME_LOOKUP_FAILED if found else DialFailure.NAME_NOT_FOUND
+            failed = error.errno not in _NOT_FOUND
+            outcome = DialFailure.NAME_LOOKUP_FAILED if failed else DialFailure.NAME_NOT_FOUND
         except (OSError, UnicodeError):
             outcome = DialFailure.NAME_LOOKUP_FAILED
         self._reactor.callFromThread(self._looked_up, name, outcome)

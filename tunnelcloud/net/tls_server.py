@@ -4,6 +4,9 @@ A handshake costs the pod one or two milliseconds of the reactor's thread, and a
 a recorded ClientHello will do.  All that have come in one turn of the reactor would be worked off
 in it, however many there are.  So one is taken at a time, and networks take turns.
 
+A ClientHello may have 128 KiB, and some of what it may list costs more than its length to read.
+So a handshake has at most ``LONGEST_HANDSHAKE`` bytes.
+
 A read with many small records costs as much: one that has more of them than ``most_records`` waits
 for the same turns, and is taken a few kilobytes at a time.
 """
@@ -29,6 +32,10 @@ TAKEN_AT_ONCE = 4 * 1024
 """How many bytes are taken in a turn: as 180 records of one byte each they cost two
 milliseconds."""
 
+LONGEST_HANDSHAKE = 20 * 1024
+"""How many bytes of a client a handshake may have: those of browsers and of our connectors have
+about two thousand."""
+
 _log = Logger()
 
 
@@ -45,6 +52,7 @@ class TurnTakingTLS(TLSMemoryBIOProtocol):
     transport: Any  # a TCP transport; no interface says all that is used of it
     _turns: HandshakeQueue | None = None
     _held = b""
+    _shaken = 0  # how many bytes the handshake has had
 
     def makeConnection(self, transport: Any) -> None:
         """Begin to wait for the client."""
@@ -75,6 +83,12 @@ class TurnTakingTLS(TLSMemoryBIOProtocol):
         data, self._held = self._held[:TAKEN_AT_ONCE], self._held[TAKEN_AT_ONCE:]
         if not self._held:
             self.transport.resumeProducing()
+        if not self._handshakeDone:
+            self._shaken += len(data)
+            if self._shaken > LONGEST_HANDSHAKE:
+                self._held = b""
+                self.transport.abortConnection()
+                return
         try:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
         except Exception:

@@ -10,6 +10,13 @@ from __future__ import annotations
 MAX_HELLO = 16 * 1024
 """How many bytes a ClientHello may have, record headers included."""
 
+MOST_EXTENSIONS = 128
+"""How many extensions a ClientHello may have: browsers send about twenty.  Each takes some
+microseconds to read, and many clients may come in one turn of the reactor."""
+
+MOST_PROTOCOLS = 32
+"""How many protocols a client may offer: browsers offer two."""
+
 _MAX_RECORDS = 4
 _RECORD_HEADER = 5
 _HANDSHAKE_RECORD = 22
@@ -54,7 +61,8 @@ def offered_protocols(received: bytes) -> tuple[bytes, ...] | None:
 
     :param received: the client's first bytes; the first byte is that of a handshake record.
     :return: None while the message isn't complete.
-    :raise NoHello: it is no ClientHello, or a larger one than :data:`MAX_HELLO`.
+    :raise NoHello: it is no ClientHello, or a larger one than :data:`MAX_HELLO`, or has more
+        extensions or protocols than clients send.
     """
     message = _handshake_message(received)
     if message is None:
@@ -66,17 +74,21 @@ def offered_protocols(received: bytes) -> tuple[bytes, ...] | None:
     for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
         hello.vector(length_size)
     extensions = _Fields(hello.vector(2) if hello else b"")
-    while extensions:
+    for _ in range(MOST_EXTENSIONS):
+        if not extensions:
+            return ()
         kind, content = extensions.number(2), extensions.vector(2)
         if kind == _ALPN_EXTENSION:
             return _protocol_names(content)
-    return ()
+    raise NoHello("there are too many extensions")
 
 
 def _protocol_names(content: bytes) -> tuple[bytes, ...]:
     names = _Fields(_Fields(content).vector(2))
-    found = []
+    found: list[bytes] = []
     while names:
+        if len(found) == MOST_PROTOCOLS:
+            raise NoHello("there are too many protocols")
         found.append(names.vector(1))
     return tuple(found)
 

@@ -23,6 +23,12 @@ from tunnelcloud.domain.addresses import (
 
 _log = Logger()
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15}):\d{1,5}")
+MOST_HOPS = 32
+"""How many addresses of a header are looked at, the last ones: each proxy on the way adds one."""
+
+_MOST_PAIRS = 16
+"""How many pairs one element of ``Forwarded`` may have: four are known."""
+
 _FORWARDED_FOR = re.compile(r"\s*for\s*=\s*(.*)", re.IGNORECASE)
 
 
@@ -42,7 +48,7 @@ def client_host(
     :param forwarded: the values of ``Forwarded``, likewise.
     """
     peer, proxies = canonical_address(peer), tuple(trusted)
-    hops = [hop for value in forwarded_for for hop in value.split(",")]
+    hops = _last_elements(forwarded_for)
     found = {_beyond(peer, told, proxies) for told in (hops, _forwarded_hops(forwarded)) if told}
     return found.pop() if len(found) == 1 else peer
 
@@ -62,13 +68,18 @@ def _beyond(peer: str, hops: Sequence[str], proxies: Sequence[Network]) -> str:
 def _forwarded_hops(values: Iterable[str]) -> list[str]:
     """Give what each element of ``Forwarded`` says of ``for``; empty for one that says nothing."""
     hops = []
-    for value in values:
-        for element in value.split(","):
-            found = [
-                match[1] for part in element.split(";") if (match := _FORWARDED_FOR.match(part))
-            ]
-            hops.append(found[0].strip().strip('"') if len(found) == 1 else "")
+    for element in _last_elements(values):
+        pairs = element.split(";", _MOST_PAIRS)
+        found = [match[1] for pair in pairs if (match := _FORWARDED_FOR.match(pair))]
+        known = len(found) == 1 and len(pairs) <= _MOST_PAIRS
+        hops.append(found[0].strip().strip('"') if known else "")
     return hops
+
+
+def _last_elements(values: Iterable[str]) -> list[str]:
+    """Give what the last proxies added to a header, which may be there several times."""
+    joined = ",".join(values)
+    return joined.rsplit(",", MOST_HOPS)[-MOST_HOPS:] if joined else []
 
 
 def _read_address(told: str) -> str | None:
