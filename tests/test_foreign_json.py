@@ -61,3 +61,19 @@ class ForeignJSONTests(SynchronousTestCase):
         with self.assertRaises(ValueError) as caught:
             read_foreign_json(b"[" * 1_000_000)
         self.assertEqual(str(caught.exception), TOO_DEEP)
+
+    def test_halves_of_characters_are_refused(self):
+        """Whoever keeps or logs such a text would fail."""
+        for data in (
+            b'"\\ud800"',
+            b'{"a": ["\\ud83d"]}',
+            b'{"\\uDE00": 1}',
+            b'"\\ude00\\ud83d"',
+            b'"\xed\xa0\x80"',
+            '"\\ud83d"',
+        ):
+            with self.assertRaises(ValueError, msg=data):
+                read_foreign_json(data)
+        self.assertEqual(read_foreign_json(b'"\\ud83d\\ude00"'), "\U0001f600")
+        self.assertEqual(read_foreign_json(b'"\\\\ud800"'), "\\ud800")
+        self.assertEqual(read_foreign_json('"\U0001f600"'.encode("utf-16")), "\U0001f600")

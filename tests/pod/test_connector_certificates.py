@@ -59,11 +59,12 @@ class RenewingTests(DoorCase):
         self.assertFalse(self.renew(b"nonsense"))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
 
-    def test_half_a_character_is_refused(self):
+    def test_half_a_character_ends_the_link(self):
+        """As any other message that can't be read does."""
         self.protocol.request(RENEW, {"certificate_request": "\ud800"})
         self.door.run()
         self.assertEqual([name for name, _ in self.owner.requests], [PODS])
-        self.assertEqual(len(self.links.attached), 2)
+        self.assertEqual(len(self.links.attached), 1)
 
     def test_after_a_bad_request_none_is_looked_at_for_a_minute(self):
         """Each costs a line of the log, and a signature to be checked."""

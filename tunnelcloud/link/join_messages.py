@@ -164,10 +164,6 @@ def _text(document: Mapping[str, Any], name: str, longest: int | None = None) ->
     value = document.get(name)
     if not isinstance(value, str) or (longest is not None and len(value) > longest):
         raise BadMessage(name)
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:  # JSON may have halves of characters
-        raise BadMessage(name) from None
     return value
 
 

@@ -301,7 +301,7 @@ class Attendant:
         try:
             renewing = self.joining.renew(
                 signer,
-                csr.encode("utf-8", "replace"),  # JSON may have halves of characters
+                csr.encode("utf-8"),
                 attached.connector_id,
                 attached.key_fingerprint,
                 canonical_address(getattr(link.transport.getPeer(), "host", "")),

@@ -1,18 +1,21 @@
 """Signing in through identity providers that lie, and through what others make of their answers."""
 
+import json
 from base64 import urlsafe_b64encode
 from urllib.parse import parse_qsl, urlsplit
 
 from joserfc import jws, jwt
+from joserfc.jwk import ECKey, RSAKey
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.portal.browser import Browser
 from tests.web.portal.provider_case import ProviderCase
 from tests.web.portal.providers import STRANGERS_KEY, Provider, signed_with_a_public_key, unsigned
 from tunnelcloud.net.fair_work import FairWork, TooMuchWork
+from tunnelcloud.web.oidc import id_tokens
 from tunnelcloud.web.oidc.directory import _usable_key
 
-DEEP = b"[" * 100_000
+DEEP = b"[" * 50_000
 DEEP_PART = urlsafe_b64encode(DEEP).decode("ascii").rstrip("=")
 
 
@@ -200,6 +203,10 @@ class HostileProviderTests(ProviderCase):
         for lies in [
             {"token_endpoint": "http://login.example.com/token"},
             {"token_endpoint": "http://127.0.0.1/token"},
+            {"token_endpoint": "https://127.1/token"},
+            {"jwks_uri": "https://2130706433/keys"},
+            {"jwks_uri": "https://0x0a000001/keys"},
+            {"token_endpoint": "https://localhost./token"},
             {"authorization_endpoint": "javascript:alert(1)"},
             {"jwks_uri": None},
             {"jwks_uri": "https://user@login.example.com/"},
@@ -210,6 +217,42 @@ class HostileProviderTests(ProviderCase):
             self.clock.advance(6)
             answer = Browser(self).get("/sign-in/with/corp", 403)
             self.refused(answer, f"no usable {next(iter(lies))}")
+
+    def test_half_of_a_character(self):
+        """JSON may hold one, and no database can."""
+
+        def sign(claims):
+            key = self.provider.signer
+            return jws.serialize_compact({"alg": "RS256", "kid": key.kid}, json.dumps(claims), key)
+
+        self.provider.id_token = sign
+        for lies in ({"name": "A\ud800"}, {"sub": "a\ud800"}, {"more": {"\ud800": 1}}):
+            self.provider.lies = lies
+            self.assertEqual(self.fails("half of a character"), "characters")
+        self.provider.lies = {}
+        self.provider._userinfo = lambda _: {"sub": "alice-at-corp", "name": "A\ud800"}
+        self.assertEqual(self.fails("is not a JSON object"), "metadata")
+
+    def test_an_answer_that_is_long(self):
+        self.provider.metadata_lies = {"more": "x" * 131_072}
+        answer = Browser(self).get("/sign-in/with/corp", 403)
+        self.refused(answer, "is longer than 131072 bytes")
+
+    def test_ways_to_show_the_secret_that_are_none(self):
+        for said in (None, 5, "client_secret_post", {}):
+            self.provider.metadata_lies = {"token_endpoint_auth_methods_supported": said}
+            self.clock.advance(3601)
+            browser, _ = self.sign_in()
+            browser.get("/")
+
+    def test_a_token_that_demands_nonsense(self):
+        for demanded in (5, None, [None], [[]]):
+            self.provider.id_token = lambda claims, crit=demanded: ".".join(
+                urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+                for part in ({"alg": "RS256", "crit": crit}, claims, "signature")
+            )
+            self.assertEqual(self.fails("not signed by a key"), "signature")
+            self.clock.advance(30)
 
     def test_a_provider_that_is_away(self):
         self.provider.away = True
@@ -265,3 +308,33 @@ class PublishedKeyTests(SynchronousTestCase):
         """A hundred such keys, tried twice, would keep the pod for more than a second."""
         self.assertIsNotNone(self.key(65537))
         self.assertIsNone(self.key((1 << 2040) + 1))
+
+    def test_a_private_key_is_read_as_a_public_one(self):
+        """To check one of 4,096 bits takes half a second, and to find its primes three times as
+        long."""
+        published = RSAKey.generate_key(2048).as_dict(private=True)
+        for left_out in ((), ("p", "q", "dp", "dq", "qi")):
+            shown = {name: one for name, one in published.items() if name not in left_out}
+            key = _usable_key(shown)
+            self.assertIsNotNone(key)
+            self.assertFalse(key.is_private)
+
+    def test_keys_that_are_none(self):
+        good = RSAKey.generate_key(2048, private=False).as_dict()
+        self.assertIsNotNone(_usable_key(good))
+        for lies in ({"key_ops": 5}, {"key_ops": True}, {"key_ops": "verify"}, {"n": "A" * 1401}):
+            self.assertIsNone(_usable_key({**good, **lies}), lies)
+
+    def test_a_token_is_tried_with_few_keys(self):
+        """A hundred keys on P-521 take a tenth of a second."""
+        tried = []
+        self.patch(id_tokens.jwt, "decode", lambda _, key, **__: tried.append(key) or 1 / 0)
+        self.patch(id_tokens, "_UNREADABLE", ZeroDivisionError)
+        keys = [ECKey.generate_key("P-521", private=False) for _ in range(30)]
+        keys[:0] = [RSAKey.generate_key(2048, private=False)]
+        self.assertIsNone(id_tokens._decoded("", keys, {"alg": "ES512"}))
+        self.assertEqual(tried, keys[1:11])
+        tried.clear()
+        self.assertIsNone(id_tokens._decoded("", keys, {"alg": "RS256"}))
+        self.assertEqual(tried, keys[:1])
+        self.assertIsNone(id_tokens._decoded("", keys, {"alg": 5}))

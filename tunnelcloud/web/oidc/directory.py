@@ -6,7 +6,9 @@ OpenID Connect Discovery 1.0; RFC 8414; RFC 7517.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +27,17 @@ from tunnelcloud.web.oidc.provider_requests import Once, ask
 _KEPT_SECONDS = 3600.0
 _KEYS_NOT_SOONER = 30.0
 _NOT_ASKED_AGAIN = 5.0
-_MAX_KEYS = 100
+_MAX_KEYS = 64
+_MOST_SAID = 128 * 1024
+"""How many bytes an answer may have that is read as JSON: brackets of so many take twenty
+milliseconds of the reactor's thread."""
+
+_LONGEST_MODULUS = 1400
+"""How many characters the modulus of a published key may have: 8,192 bits have 1,366."""
+
+_PUBLIC = ("kty", "kid", "use", "alg", "crv", "n", "e", "x", "y")
+"""What is read of a published key.  To check a private key of RSA takes seconds, and finding its
+primes more: whoever publishes one has no secret any more, but it signs."""
 # Public keys only: with HS256 a published key could be taken for the secret, and "none" is none.
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -79,7 +91,14 @@ def is_usable_address(address: object, issuer: str) -> bool:
 
 
 def _is_inside(host: str) -> bool:
-    """Tell whether a host is written as an address that isn't public, or is this machine."""
+    """Tell whether a host is written as an address that isn't public, or is this machine.
+
+    The system's resolver takes ``127.1`` and ``2130706433`` for addresses, too, and a dot at the
+    end of a name.
+    """
+    host = host.rstrip(".")
+    with suppress(OSError):
+        host = socket.inet_ntoa(socket.inet_aton(host))
     address = read_address(host)
     return is_loopback(host) or (address is not None and not address.is_global)
 
@@ -168,12 +187,16 @@ def _usable_key(found: object) -> Key | None:
     # A shared secret has no place among published keys: none of theirs is taken for one.
     if not isinstance(found, dict) or found.get("kty") not in ("RSA", "EC", "OKP"):
         return None
-    if found.get("use", "sig") != "sig" or "verify" not in (found.get("key_ops") or ["verify"]):
+    operations = found.get("key_ops") or ["verify"]
+    verifies = isinstance(operations, list) and "verify" in operations
+    if found.get("use", "sig") != "sig" or not verifies:
         return None
     if found.get("alg", ALGORITHMS[0]) not in ALGORITHMS:
         return None
+    if len(str(found.get("n", ""))) > _LONGEST_MODULUS:
+        return None
     try:
-        key = JWKRegistry.import_key(found)
+        key = JWKRegistry.import_key({name: found[name] for name in _PUBLIC if name in found})
         return None if is_costly(key.get_op_key("verify")) else key
     except (JoseError, ValueError, KeyError, TypeError):
         return None
@@ -182,11 +205,15 @@ def _usable_key(found: object) -> Key | None:
 def read_object(fetched: Fetched, address: str) -> dict[str, Any]:
     """Read an answer that has to be a JSON object.
 
-    :raise ProviderFault: it is another status, or something else.
+    :raise ProviderFault: it is another status, or something else, or too long.
     """
     if fetched.status != 200:
         raise ProviderFault(
             "unreachable", f"The provider answered {fetched.status} at {address} instead of 200."
+        )
+    if len(fetched.body) > _MOST_SAID:
+        raise ProviderFault(
+            "metadata", f"What {address} answered is longer than {_MOST_SAID} bytes."
         )
     try:
         found = read_foreign_json(fetched.body)
@@ -220,7 +247,9 @@ def _read_metadata(issuer: str, found: dict[str, Any]) -> Metadata:
             raise ProviderFault("metadata", f"The provider publishes no usable {name}.")
         else:
             endpoints[name] = None
-    methods = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    methods = found.get("token_endpoint_auth_methods_supported")
+    if not isinstance(methods, list):
+        methods = ["client_secret_basic"]  # as where nothing is said of it
     return Metadata(
         issuer=issuer,
         authorization_endpoint=str(endpoints["authorization_endpoint"]),
