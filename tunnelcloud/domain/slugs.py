@@ -31,8 +31,10 @@ def slug(text: str) -> str:
 def name_of(wanted: Iterable[str]) -> tuple[str, bool]:
     """Choose a user's name of several texts, the best first.
 
-    :return: the name, empty if none of them gives one; and whether it was made, so that it may
-        not be taken for the user who has it already.  A name that no user may have gets an ending.
+    :param wanted: any may be empty.
+    :return: the name, empty if none of them gives one; and whether it was made, or isn't the best
+        one, so that it may not be taken for the user who has it already.  A name that no user may
+        have gets an ending.
     """
     for number, text in enumerate(wanted):
         try:

@@ -193,3 +193,15 @@ class NameTests(ProviderCase):
     def test_a_made_name_is_nobody_who_is_here_already(self):
         """Not even where users are found by their names: mallory chose the address."""
         self.becomes("the-admin@evil.example", "the-admin-2")
+
+    def test_the_first_part_of_an_address_is_nobody_who_is_here_already(self):
+        """A person without a name at the provider isn't the user whom their e-mail calls to mind."""
+        person = self.provider.person
+        person["email_verified"] = True
+        for number, said in enumerate([None, "", " ", ["the-admin"]], 2):
+            person["email"] = f"the-admin@evil-{number}.example"
+            self.becomes(said, f"the-admin-{number}")
+        self.make_provider("nameless", link_by="name", name_claim="")
+        person["sub"], person["email"] = "somebody else", "the-admin@evil.example"
+        self.sign_in(Browser(self), name="nameless")
+        self.assertEqual(self.events("identity.linked")[0].user_name, "the-admin-6")

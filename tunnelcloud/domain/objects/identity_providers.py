@@ -26,7 +26,8 @@ class IdentityProvider:
     """An OpenID provider that vouches for people; its client secret is kept apart.
 
     :ivar issuer: its identifier, an https URL; its published configuration is below it.
-    :ivar name_claim: the claim that names the user; without it the e-mail's local part does.
+    :ivar name_claim: the claim that names the user; without it a new user is named by the
+        first part of their e-mail address.
     :ivar groups_claim: the claim that lists groups; empty for none.
     :ivar group_map: the group here that stands for a value of that claim.
     :ivar create_users: whether somebody unknown becomes a user at their first sign-in.

@@ -22,7 +22,8 @@ MAX_GROUPS = 1000
 class Claims:
     """Who somebody is, as a provider says.
 
-    :ivar names: what may name the user, the best first.
+    :ivar names: what may name the user, the best first: the claim's text, and the first part of
+        the e-mail address; each may be empty.
     :ivar email: set only if the provider verified it.
     :ivar groups: the values of the provider's groups claim; None when they aren't known.
     :ivar groups_unknown: why they aren't known; empty where no claim is asked for.
@@ -42,11 +43,12 @@ def read_claims(provider: IdentityProvider, claims: Mapping[str, Any]) -> Claims
     """Read the claims of an ID token, with those of the userinfo endpoint."""
     verified = _email(claims) if _is_verified(claims.get("email_verified")) else None
     named = _text(value_at(claims, provider.name_claim), 254) if provider.name_claim else ""
-    names = (named, (verified or "").partition("@")[0])
+    address = (verified or "").partition("@")[0]
     groups, unknown = _groups(claims, provider.groups_claim)
     return Claims(
         subject=claims["sub"],
-        names=tuple(filter(None, names)),
+        # Also where nothing is named, the address stays second: it is never a user's own name.
+        names=(named, address),
         title=_text(claims.get("name"), 200),
         email=verified,
         groups=groups,
