@@ -88,6 +88,31 @@ class IdentityContract:
         (event,) = self.store.read(audit.list_page, event="identity.linked").items
         self.assertEqual(event.event.data["by"], "created")
 
+    def test_who_leaves_at_the_provider_leaves_a_group_with_a_new_name(self):
+        provider = self.make(create_users=True, group_map={"db": "dba", "x": "dba"})
+        carol = self.enter(provider)
+        self.store.write(groups.update, self.world.dba.id, {"name": "databases"})
+        found = self.store.read(identity_providers.get, provider.id)
+        self.assertEqual(found.group_map, {"db": "databases", "x": "databases"})
+        events = self.store.read(audit.list_page, event="identity_provider.changed").items
+        self.assertEqual(len(events), 1)
+        self.enter(found, groups=frozenset())
+        members = self.store.read(groups.list_members, self.world.dba.id).items
+        self.assertNotIn(carol, members)
+
+    def test_a_new_group_with_an_old_name_is_another_group(self):
+        other = self.store.write(groups.create, name="ops")
+        provider = self.make(create_users=True, group_map={"db": "dba", "x": "ops"})
+        self.store.write(groups.update, self.world.dba.id, {"name": "databases"})
+        self.store.write(groups.delete, other.id)
+        new = [self.store.write(groups.create, name=name) for name in ("dba", "ops")]
+        found = self.store.read(identity_providers.get, provider.id)
+        carol = self.enter(found, groups=frozenset({"db", "x"}))
+        for one in new:
+            self.assertEqual(self.store.read(groups.list_members, one.id).items, ())
+        members = self.store.read(groups.list_members, self.world.dba.id).items
+        self.assertIn(carol, members)
+
     def test_nobody_is_called_as_no_user_may_be(self):
         """Whoever chooses their name at the provider acts neither as the system nor by an id."""
         provider = self.make(create_users=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy import delete as delete_rows
 
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.users import Group, User
-from tunnelcloud.store import users
+from tunnelcloud.store import identity_providers, users
 from tunnelcloud.store.filters import as_referred, equals, groups_of, has, searches
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.orders import number_of
@@ -47,8 +50,36 @@ get = GROUPS.get
 find = GROUPS.find
 list_page = GROUPS.list_page
 create = GROUPS.new
-update = GROUPS.update
-delete = GROUPS.delete
+
+
+def update(
+    transaction: Transaction,
+    group_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: str | None = None,
+) -> Group:
+    """Change some fields of a group; as ``Aggregate.update``.
+
+    Providers go on putting people into it, and taking them out, under its new name.
+    """
+    before = GROUPS.lock(transaction, group_id, expected_version)
+    group = GROUPS.update(transaction, group_id, changes)
+    if group.name != before.name:
+        identity_providers.follow_group(transaction, before.name, group.name)
+    return group
+
+
+def delete(
+    transaction: Transaction, group_id: str, *, expected_version: str | None = None
+) -> Group:
+    """Delete a group; as ``Aggregate.delete``.
+
+    Providers put nobody into another group that gets its name.
+    """
+    group = GROUPS.delete(transaction, group_id, expected_version=expected_version)
+    identity_providers.follow_group(transaction, group.name, None)
+    return group
 
 
 def add_member(transaction: Transaction, group_id: str, user_id: str) -> bool:

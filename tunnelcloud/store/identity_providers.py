@@ -9,12 +9,12 @@ from sqlalchemy import select, union
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.objects.identity_providers import IdentityProvider
-from tunnelcloud.store import groups, users, web_sessions
+from tunnelcloud.store import users, web_sessions
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.revocations import Cause, end_access
-from tunnelcloud.store.schema import api_tokens, device_logins, identities
+from tunnelcloud.store.schema import api_tokens, device_logins, groups, identities
 from tunnelcloud.store.schema import identity_providers as table
 from tunnelcloud.store.transaction import Actor, Transaction
 
@@ -200,9 +200,29 @@ def _keep_secret(
     return PROVIDERS.get(transaction, provider_id)
 
 
+def follow_group(transaction: Transaction, name: str, new_name: str | None) -> None:
+    """Keep what providers' claims say of a group with that group, whatever its name.
+
+    :param new_name: None for a group that was deleted: another one of its name is another one.
+    """
+    for provider in _all(transaction):
+        if name in provider.group_map.values():
+            followed = {
+                value: new_name if group == name else group
+                for value, group in provider.group_map.items()
+            }
+            kept = {value: group for value, group in followed.items() if group is not None}
+            PROVIDERS.update(transaction, provider.id, {"group_map": kept})
+
+
+def _all(transaction: Transaction) -> list[IdentityProvider]:
+    query = PROVIDERS.select().order_by(table.c.name)
+    return [PROVIDERS.make(row) for row in transaction.connection.execute(query)]
+
+
 def _check_groups(transaction: Transaction, values: Mapping[str, Any]) -> None:
-    for name in values.get("group_map", {}).values():
-        try:
-            groups.find(transaction, name)
-        except NotFound:
-            raise InvalidReference("group_map", "group", name) from None
+    names = set(values.get("group_map", {}).values())
+    query = select(groups.c.name).where(groups.c.name.in_(names))
+    missing = names - set(transaction.connection.execute(query).scalars()) if names else names
+    for name in sorted(missing):
+        raise InvalidReference("group_map", "group", name)
