@@ -54,6 +54,12 @@ class OwnTests(CommandTestCase):
         self.api.away = True
         self.assertEqual(self.complete("tunnelcloud connect d"), [])
 
+    def test_completion_offers_names_alone(self):
+        """A shell would run or show what else a pod that lies says, as it is."""
+        for said in ("d$(touch x)", "d;ls", "d x", "d\x1b[31m", "d\nplain,e", "-d"):
+            self.api.put("me/tunnels", name=said, methods=["key"], command="ssh -N …")
+        self.assertEqual(self.complete("tunnelcloud connect d"), ["db"])
+
     def test_a_tunnel_of_others(self):
         line = self.fail_line("me", "token", "--tunnel", "web")
         self.assertIn("you have no tunnel 'web'", line)

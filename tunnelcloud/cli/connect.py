@@ -29,6 +29,7 @@ from tunnelcloud.cli.ssh_process import SshProcess
 from tunnelcloud.domain.connecting.files import all_blocks, config_block, unit_of_connect
 from tunnelcloud.domain.connecting.way import Forward, Way
 from tunnelcloud.domain.entities import Method
+from tunnelcloud.domain.names import is_name
 from tunnelcloud.domain.ssh_command import MAX_FORWARDS_OF_A_RANGE, bracketed
 
 _KEY_FILE = click.option(
@@ -68,7 +69,10 @@ class One:
 
 
 def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a tunnel of one's own; nothing when the pod can't be asked."""
+    """Complete the name of a tunnel of one's own; nothing when the pod can't be asked.
+
+    A shell puts what it is offered into the line as it is, so only what is a name is offered.
+    """
     root = ctx.find_root().params
     token = os.environ.get("TUNNELCLOUD_API_TOKEN")
     connection = Connection(root.get("url"), token, root.get("api_token_file"))
@@ -77,7 +81,7 @@ def _own_tunnels(ctx: click.Context, _: click.Parameter, incomplete: str) -> lis
             names = [str(item["name"]) for item in connection.open().each("me/tunnels")]
     except (Failed, click.UsageError, KeyError):
         return []
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and is_name(name)]
 
 
 @click.command("connect")

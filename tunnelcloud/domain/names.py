@@ -32,12 +32,17 @@ class BadName(ValueError):
     """An invalid name, address or port; the message says what is allowed."""
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a site, connector, tunnel, group or policy can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def read_name(text: str) -> str:
     """Check the name of a site, connector, tunnel, group or policy.
 
     :raise BadName: with what is allowed.
     """
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         raise BadName("use 1 to 63 characters: a-z, 0-9 and -; free text goes into the title")
     return text
 
