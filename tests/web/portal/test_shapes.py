@@ -195,7 +195,7 @@ class NameTests(ProviderCase):
         self.becomes("the-admin@evil.example", "the-admin-2")
 
     def test_the_first_part_of_an_address_is_nobody_who_is_here_already(self):
-        """A person without a name at the provider isn't the user whom their e-mail calls to mind."""
+        """Whose e-mail address begins with a user's name isn't that user for it."""
         person = self.provider.person
         person["email_verified"] = True
         for number, said in enumerate([None, "", " ", ["the-admin"]], 2):
