@@ -1,10 +1,16 @@
 """Long answers are handed over as they are read."""
 
+import gc
+import weakref
+
+from twisted.internet.error import ConnectionLost
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web.support import ApiTestCase
 from tunnelcloud.web.http_limits import READING_SECONDS
-from tunnelcloud.web.streamed_answers import PIECE
+from tunnelcloud.web.streamed_answers import PIECE, Streaming
 
 
 class UnreadTransport(StringTransport):
@@ -61,3 +67,60 @@ class LongAnswersTests(ApiTestCase):
         self.clock.advance(READING_SECONDS)
         self.assertTrue(self.channel._is_closing)
         self.channel.setTimeout(None)
+
+    def test_a_client_that_left_leaves_nothing_for_the_collector(self):
+        transport = self.begin()
+        channel, lost = weakref.ref(self.channel), Failure(ConnectionLost())
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.channel.connectionLost(lost)
+        self.channel = transport.producer = None
+        while not self.reactor._calls.empty():
+            self.reactor.run_one()
+        self.assertIsNone(channel())
+
+
+class _Request:
+    """A request whose client reads nothing."""
+
+    channel = None
+
+    def __init__(self):
+        self.written = []
+
+    def registerProducer(self, producer, is_push):
+        self.producer = producer
+
+    def write(self, chunk):
+        self.written.append(chunk)
+        self.producer.pauseProducing()
+
+
+class _Made:
+    """What the maker of an answer has in memory."""
+
+
+class StreamingTests(SynchronousTestCase):
+    def test_what_was_made_goes_with_the_client(self):
+        kept = []
+
+        async def chunks():
+            made = _Made()
+            kept.append(weakref.ref(made))
+            while True:
+                yield b"x"
+
+        request = _Request()
+        streaming = Streaming(request, chunks())
+        streaming.start()
+        self.assertEqual(request.written, [b"x"])
+        self.assertIsNotNone(kept[0]())
+        streaming.stopProducing()
+        self.assertIsNone(kept[0]())
+        self.assertEqual(request.written, [b"x"])
+        gone = weakref.ref(request)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        del request, streaming
+        self.assertIsNone(gone())

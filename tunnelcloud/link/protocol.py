@@ -156,7 +156,8 @@ class LinkProtocol(Protocol):
         self._frames = FrameReader()
         self._unsent = FrameBuffer()
         self._gathering = Gathering(clock, self._flush)
-        self._rounds = Rounds(turn or SharedTurn(clock), lambda: self, self._go_on)
+        party = object()
+        self._rounds = Rounds(turn or SharedTurn(clock), lambda: party, self._go_on)
         self._late = b""
         self._timer: IDelayedCall | None = None
         self._encrypted = False

@@ -16,6 +16,7 @@ What holds, in words:
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -120,6 +121,14 @@ def turn_of_strangers(clock: IReactorTime) -> SharedTurn:
     return SharedTurn(clock, STRANGERS_A_TURN, 0)
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _same(party: Hashable) -> Hashable:
+    return party
+
+
 class Rounds:
     """Puts the rest of one connection's messages off to a later turn of the reactor.
 
@@ -195,14 +204,20 @@ class Rounds:
             self._has_small_reads = False
 
     def stop(self) -> None:
-        """Go on no more: the connection is over."""
+        """Go on no more: the connection is over.
+
+        It is let go of: the two would refer to each other, and stay with all that the connection
+        has in memory until Python's collector of cycles comes by.
+        """
         if self.waiting:
             self.waiting = False
             self._waits_in.leave(self._waits_as, self)
+        self._transport, self._go_on = None, _nothing
+        self._party = partial(_same, self._party())
 
     def go_on(self) -> None:
         """Have the connection's turn."""
-        self.waiting = False
+        self.waiting, transport = False, self._transport
         self._go_on()
         if not self.waiting:
-            self._transport.resumeProducing()
+            transport.resumeProducing()

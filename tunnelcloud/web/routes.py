@@ -7,7 +7,7 @@ This module knows neither Twisted nor the store.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from inspect import cleandoc
@@ -99,7 +99,7 @@ class Lines:
     Whoever reads slowly is waited for.
     """
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
 
 
 @frozen

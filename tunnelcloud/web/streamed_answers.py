@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -20,7 +21,7 @@ memory, once for each connection."""
 _log = Logger()
 
 
-async def pieces(body: bytes) -> AsyncIterator[bytes]:
+async def pieces(body: bytes) -> AsyncGenerator[bytes, None]:
     """Give the pieces of an answer that is there as a whole."""
     for at in range(0, len(body), PIECE):
         yield body[at : at + PIECE]
@@ -30,16 +31,19 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
 class Streaming:
     """Sends chunks to a request; a fault on the way cuts the answer, so that it shows."""
 
-    def __init__(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
-        self._request = request
+    def __init__(self, request: Request, chunks: AsyncGenerator[bytes, None]) -> None:
+        self._request: Request | None = request
         self._chunks = chunks
         self._stopped = False
         self._resumed: Deferred[None] | None = None
 
     def start(self) -> None:
         """Send, from now on."""
+        assert self._request is not None, "it is started once"
         self._request.registerProducer(self, True)
-        Deferred.fromCoroutine(self._send()).addErrback(self._failed)
+        sending = Deferred.fromCoroutine(self._send(self._request))
+        sending.addErrback(self._failed)
+        sending.addCallback(self._let_go)
 
     def pauseProducing(self) -> None:
         """Make nothing more for now."""
@@ -57,21 +61,30 @@ class Streaming:
         self._stopped = True
         self.resumeProducing()
 
-    async def _send(self) -> None:
-        async for chunk in self._chunks:
-            if self._resumed is not None:
-                await self._resumed
-            if self._stopped:
-                return
-            self._request.write(chunk)
+    async def _send(self, request: Request) -> None:
+        async with aclosing(self._chunks) as chunks:
+            async for chunk in chunks:
+                if self._resumed is not None:
+                    await self._resumed
+                if self._stopped:
+                    return
+                request.write(chunk)
         if not self._stopped:
-            self._request.unregisterProducer()
-            self._request.finish()
+            request.unregisterProducer()
+            request.finish()
 
     def _failed(self, failure: Failure) -> None:
         if isinstance(failure.value, Problem):
             _log.info("an answer was cut: {why}", why=failure.value.detail)
         else:
             _log.failure("an answer was cut", failure)
-        if not self._stopped and self._request.channel is not None:
+        if not self._stopped and self._request is not None and self._request.channel is not None:
             self._request.channel.forceAbortClient()
+
+    def _let_go(self, _: None) -> None:
+        """Keep nothing of the request.
+
+        The two refer to each other, and would stay with all that wasn't read until Python's
+        collector of cycles comes by: it counts the objects that wait for it, and not their bytes.
+        """
+        self._request = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -246,7 +246,7 @@ class _History:
 
     async def _exported(
         self, caller: Caller, filters: Mapping[str, Any], lines: bytes, cursor: str | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         yield lines
         while cursor is not None:
             lines, cursor = await self._export(caller, filters, cursor)

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -28,8 +29,8 @@ _FORMULA = "=+-@"
 
 
 async def as_csv(
-    chunks: AsyncIterator[bytes], run: Callable[[Callable[[], bytes]], Awaitable[bytes]]
-) -> AsyncIterator[bytes]:
+    chunks: AsyncGenerator[bytes, None], run: Callable[[Callable[[], bytes]], Awaitable[bytes]]
+) -> AsyncGenerator[bytes, None]:
     """Turn lines of JSON into rows of CSV, while they come.
 
     :param chunks: of lines; one may end within a line.
@@ -37,9 +38,10 @@ async def as_csv(
     """
     yield _row(COLUMNS)
     rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield await run(partial(_rows, lines))
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield await run(partial(_rows, lines))
 
 
 def _rows(lines: list[bytes]) -> bytes:
