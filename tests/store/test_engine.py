@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store import audit, sites
 from tunnelcloud.store.errors import NotFound, StateIsNewer, StateUnusable, StoreUnavailable
 from tunnelcloud.store.transaction import Actor, Change, Transaction
@@ -51,6 +52,42 @@ class EngineContract:
         self.assertEqual(store.read(audit.list_page).items, ())
         self.assertEqual(heard, [])
         store.write(sites.create, name="first")
+
+    def test_who_asks_for_much_keeps_nobody_from_reading(self):
+        store, go_on = self.open(), threading.Event()
+        self.addCleanup(CAUSER.set, CAUSER.get())
+
+        def read_as(causer, work):
+            CAUSER.set(causer)
+            return store.read_soon(lambda _: work())
+
+        slow = [read_as("greedy", lambda: go_on.wait(30)) for _ in range(20)]
+        for causer in ("modest", ""):
+            self.assertEqual(read_as(causer, lambda: "read").result(10), "read")
+        given_up = slow.pop()
+        self.assertTrue(given_up.cancel())
+        go_on.set()
+        self.assertEqual([one.result(30) for one in slow], [True] * 19)
+
+    def test_nothing_that_waits_is_read_once_the_store_is_closed(self):
+        store, begun, go_on = self.open(), threading.Event(), threading.Event()
+        self.addCleanup(CAUSER.set, CAUSER.get())
+        CAUSER.set("alice")
+
+        def work(_):
+            begun.set()
+            return go_on.wait(30)
+
+        reads = [store.read_soon(work) for _ in range(20)]
+        begun.wait(30)
+        closing = threading.Thread(target=store.close)
+        closing.start()
+        while not reads[-1].cancelled():
+            self.assertTrue(closing.is_alive())
+        go_on.set()
+        closing.join()
+        self.assertTrue(reads[0].result(0))
+        self.failureResultOf_future(store.read_soon(work), StoreUnavailable)
 
     def test_listeners_hear_after_the_commit(self):
         store = self.open()

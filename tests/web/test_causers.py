@@ -2,6 +2,7 @@
 
 from tests.web.portal.browser import PortalTestCase
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store import groups
 from tunnelcloud.web import worker
 
@@ -30,4 +31,4 @@ class CauserTests(PortalTestCase):
         self.sources.clear()
         browser.get("/admin/policies/new")
         self.assertEqual(set(self.sources), {self.people[Role.ADMIN].id})
-        self.assertEqual(worker.CAUSER.get(), "")
+        self.assertEqual(CAUSER.get(), "")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextvars import ContextVar
 from typing import Generic, TypeVar
+
+CAUSER: ContextVar[str] = ContextVar("CAUSER", default="")
+"""Who causes what the running coroutine has done, where it is known: a user, or an API token that
+is nobody's."""
 
 T = TypeVar("T")
 
 
 class RoundRobin(Generic[T]):
-    """What waits for a turn of a user: one of each user's at a time."""
+    """What waits for a turn of a user.
 
-    def __init__(self) -> None:
+    :param each: how many of each user's are served at a time.
+    """
+
+    def __init__(self, each: int = 1) -> None:
+        self._each = each
         self._waiting: dict[str, dict[T, None]] = {}
         self._owners: dict[T, str] = {}
         self._served: dict[T, str] = {}
@@ -31,8 +41,8 @@ class RoundRobin(Generic[T]):
 
     def take(self) -> T | None:
         """Give what is to be served now; None while nobody has a turn."""
-        busy = set(self._served.values())
-        user_id = next((one for one in self._waiting if one not in busy), None)
+        served = Counter(self._served.values())
+        user_id = next((one for one in self._waiting if served[one] < self._each), None)
         if user_id is None:
             return None
         one = next(iter(self._waiting[user_id]))

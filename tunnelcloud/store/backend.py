@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -14,6 +15,7 @@ from tunnelcloud.interpreter_lock import in_turn
 from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.failures import database_errors
+from tunnelcloud.store.reading_threads import ReadingThreads
 from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")
@@ -38,8 +40,8 @@ class Backend(ABC):
         self._readers = readers
         self._clock = clock
         self.ids = IdSource(random)
-        self._reading = ThreadPoolExecutor(reader_threads, thread_name_prefix="store-read")
-        self._reading_long = ThreadPoolExecutor(1, thread_name_prefix="store-long")
+        self._reading = ReadingThreads(reader_threads, "store-read")
+        self._reading_long = ReadingThreads(1, "store-long")
         self._listeners: list[Listener] = []
 
     @abstractmethod
@@ -65,13 +67,13 @@ class Backend(ABC):
             return work(self.transaction(connection, actor))
 
     def read_soon(self, actor: Actor, work: Work[T], *, is_long: bool = False) -> Future[T]:
-        """Run ``work`` on a consistent snapshot, in a thread.
+        """Run ``work`` on a consistent snapshot, in a thread, in the turn of whoever causes it.
 
         :param is_long: it takes seconds: it waits for others such, and nobody else for it.
         """
         threads = self._reading_long if is_long else self._reading
         try:
-            return threads.submit(self._read_in_turn, actor, work)
+            return threads.submit(partial(self._read_in_turn, actor, work))
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
 
@@ -106,7 +108,7 @@ class Backend(ABC):
     def close_readers(self) -> None:
         """Wait for readers and close their connections."""
         for threads in (self._reading, self._reading_long):
-            threads.shutdown(wait=True, cancel_futures=True)
+            threads.close()
         self._readers.dispose()
 
 

@@ -19,6 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web import problems
 from tunnelcloud.web.answering import Answering, as_problem
@@ -41,7 +42,7 @@ from tunnelcloud.web.routes import (
     RouteTable,
 )
 from tunnelcloud.web.streamed_answers import PIECE, Streaming, pieces
-from tunnelcloud.web.worker import CAUSER, Worker
+from tunnelcloud.web.worker import Worker
 
 JSON_TYPE = "application/json"
 _BODY_TYPES = {JSON_TYPE, "application/merge-patch+json"}
@@ -98,7 +99,7 @@ class ApiResource(Resource):
         caller = None if public else await self._authenticate(request)
         if caller is not None:
             keep_place(request, caller.role)
-            CAUSER.set(caller.id)
+            CAUSER.set(caller.user_id or caller.id)
         routes, params = self._table.find(path)
         method = request.method.decode("ascii", "replace")
         route = routes.get("GET" if method == "HEAD" else method)

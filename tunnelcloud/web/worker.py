@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 
 from tunnelcloud.interpreter_lock import in_turn
-from tunnelcloud.net.round_robin import RoundRobin
+from tunnelcloud.net.round_robin import CAUSER, RoundRobin
 from tunnelcloud.web.problems import Problem
 
 MAX_WAITING = 100
@@ -23,9 +22,6 @@ MOST_OF_ONE = 2
 """Pieces of work of one user that may wait at a time, where it is told whose they are."""
 
 _COME_BACK = {"Retry-After": "5"}
-
-CAUSER: ContextVar[str] = ContextVar("CAUSER", default="")
-"""Who causes what the running coroutine has done, where it is known: a user, or an API token."""
 
 _Answer = TypeVar("_Answer")
 

@@ -20,6 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.http_limits import keep_place
@@ -49,7 +50,6 @@ from tunnelcloud.web.portal.sign_in_cookies import (
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.streamed_answers import Streaming
-from tunnelcloud.web.worker import CAUSER
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
