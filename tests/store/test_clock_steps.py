@@ -8,7 +8,9 @@ from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, login, make_world
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.objects.policies import Approval
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
+    api_tokens,
     approvals,
     audit,
     connectors,
@@ -28,6 +30,7 @@ from tunnelcloud.store import (
 from tunnelcloud.store.clock_steps import LEEWAY, end_what_is_to_come
 from tunnelcloud.store.device_logins import Progress
 from tunnelcloud.store.tokens import Outcome
+from tunnelcloud.store.transaction import Actor
 
 DAY = 86400
 SECRET = bytes(32)
@@ -93,6 +96,12 @@ class ClockStepContract:
             return False
         return True
 
+    def let_a_command_line_in(self):
+        self.store.acting(Actor("alice", self.alice.id)).write(
+            api_tokens.create, title="laptop", role=Role.USER, secret_hash=SECRET,
+            user_id=self.alice.id, expires_at=self.clock.moment + timedelta(days=30),
+        )  # fmt: skip
+
     def wait_for_a_browser(self):
         self.store.write(
             device_logins.begin, secret_hash=SECRET, user_code="WDJB-MJHT", client="laptop",
@@ -107,6 +116,7 @@ class ClockStepContract:
 
     def make_everything(self):
         self.sign_in()
+        self.let_a_command_line_in()
         self.invite()
         self.token()
         self.wait_for_a_browser()
@@ -120,6 +130,7 @@ class ClockStepContract:
         read = self.store.read
         return {
             "sign-in": read(web_sessions.authenticate, SECRET) is not None,
+            "command line": read(api_tokens.authenticate, SECRET) is not None,
             "link": read(invitations.peek, SECRET) is not None,
             "code": read(sign_in_steps.peek, SECRET) is not None,
             "login": read(device_logins.find, "WDJB-MJHT") is not None,
@@ -133,11 +144,11 @@ class ClockStepContract:
         self.clock.advance(DAY)
         made = self.make_everything()
         self.clock.advance(-DAY)
-        self.assertEqual(self.store.write(end_what_is_to_come), 8)
+        self.assertEqual(self.store.write(end_what_is_to_come), 9)
         self.assertEqual(set(self.good(*made).values()), {False})
         (event,) = self.store.read(audit.list_page, event="clock.went_back").items
         self.assertEqual(set(event.event.data["ended"].values()), {1})
-        self.assertEqual(len(event.event.data["ended"]), 8)
+        self.assertEqual(len(event.event.data["ended"]), 9)
         self.assertEqual(self.store.write(end_what_is_to_come), 0)
         self.clock.advance(DAY + 60)
         self.assertEqual(set(self.good(*made).values()), {False})
@@ -149,6 +160,17 @@ class ClockStepContract:
         self.clock.advance(1 - LEEWAY.total_seconds())
         self.assertEqual(self.store.write(end_what_is_to_come), 0)
         self.assertEqual(set(self.good(*made).values()), {True})
+
+    def test_an_api_token_with_a_date_keeps_it(self):
+        self.clock.advance(DAY)
+        expires_at = self.clock.moment + timedelta(days=30)
+        self.store.write(
+            api_tokens.create, title="ci", role=Role.AUDITOR, secret_hash=SECRET,
+            expires_at=expires_at,
+        )  # fmt: skip
+        self.clock.advance(-DAY)
+        self.store.write(end_what_is_to_come)
+        self.assertEqual(self.store.read(api_tokens.authenticate, SECRET).expires_at, expires_at)
 
     def test_a_sign_in_that_was_used_while_the_clock_was_ahead_ends(self):
         self.sign_in()

@@ -63,6 +63,7 @@ _SENTENCES: Mapping[str, str] = {
     "audit.forgotten": "Events until {until} were forgotten, {events} of them: {reason}",
     "settings.changed": "{who} changed the settings{changed}",
     "user.access_ended": "The access of {user} ended: {cause}",
+    "user.proof_refused": "On the Account page of {user} something was refused: {reason}",
     "user.invited": "{who} created a link for {user} to set a password",
     "user.password_set": "{user} set a password",
     "user.second_factor_added": "{user} added a second factor",

@@ -236,6 +236,11 @@ CATALOGUE: Mapping[str, EventKind] = {
             "What a user had signed in with, or was given, ended for a cause.",
             ("cause", "ended"),
         ),
+        EventKind(
+            "user.proof_refused",
+            "Somebody who was signed in as a user typed a wrong password or code there." + _COUNT,
+            ("reason", "count"),
+        ),
         EventKind("user.invited", "A one-time link to set a password was made.", _CHANGE),
         EventKind("user.password_set", "A user set a password.", ()),
         EventKind("user.second_factor_added", "A user confirmed a second factor.", ()),

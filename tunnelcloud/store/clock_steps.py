@@ -15,6 +15,7 @@ from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.column_types import ENDED
 from tunnelcloud.store.schema import (
+    api_tokens,
     approval_requests,
     device_logins,
     invitations,
@@ -31,7 +32,10 @@ LEEWAY = timedelta(minutes=5)
 
 
 def end_what_is_to_come(transaction: Transaction) -> int:
-    """End sign-ins, links, tokens, requests and grants that a later time has made; say how many."""
+    """End sign-ins, command lines, links, tokens, requests and grants that a later time has made.
+
+    :return: how many.
+    """
     now = transaction.now()
     to_come = now + LEEWAY
     begun = func.coalesce(timed_grants.c.renewed_at, timed_grants.c.starts_at)
@@ -39,6 +43,12 @@ def end_what_is_to_come(transaction: Transaction) -> int:
     statements: Mapping[str, Update | Delete] = {
         "sign-ins": delete(web_sessions).where(
             (web_sessions.c.created_at > to_come) | (web_sessions.c.last_seen_at > to_come)
+        ),
+        # What administrators create ends on a date that they chose, or never.
+        "command lines": delete(api_tokens).where(
+            api_tokens.c.created_at > to_come,
+            api_tokens.c.expires_at > to_come,
+            api_tokens.c.made_by_id == api_tokens.c.user_id,
         ),
         "sign-ins that wait for a code": delete(sign_in_steps).where(
             sign_in_steps.c.created_at > to_come

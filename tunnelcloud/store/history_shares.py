@@ -42,7 +42,7 @@ UNPROVEN = (
 LINKS = ("connector.attached", "connector.cloned", "connector.detached")
 """Events that connectors cause by coming and going; all of them share one share."""
 
-_OFTEN = ("channel.", "login.", "session.", "web_login.")
+_OFTEN = ("channel.", "login.", "session.", "user.proof_refused", "web_login.")
 ROUTINE = tuple(
     sorted(name for name in CATALOGUE if name.startswith(_OFTEN) and name not in UNPROVEN)
 )

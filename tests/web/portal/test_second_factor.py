@@ -198,6 +198,11 @@ class SecondFactorTests(SecondFactorCase):
         csrf = re.search(r'name="csrf" value="([^"]+)"', self.browser.get("/account").body.decode())
         fields["csrf"] = csrf[1]
         self.assertEqual(self.browser.ask("POST", remove, fields).status, 422)
+        (refused,) = self.events("user.proof_refused")
+        self.assertEqual(refused.data, {"reason": "wrong code"})
+        alice = self.people[Role.USER]
+        self.assertEqual((refused.actor_id, refused.user_id), (alice.id, alice.id))
+        self.assertEqual(refused.source_ip, "192.168.1.1")
         fields["code"] = phone.code()
         self.assertEqual(self.browser.ask("POST", remove, fields).status, 303)
         Browser(self).sign_in("the-user")
@@ -278,6 +283,7 @@ class AccountTests(SecondFactorCase):
         form = {"current": "wrong", "password": new, "again": new}
         page = self.browser.send("/account", form, action, status=422).body
         self.assertIn(b"this is not your password", page)
+        self.assertEqual(self.events("user.proof_refused")[0].data, {"reason": "wrong password"})
         form = {"current": PASSWORD, "password": "short", "again": "short"}
         self.browser.send("/account", form, action, status=422)
         self.browser.send("/account", {**form, "password": new, "again": new}, action)

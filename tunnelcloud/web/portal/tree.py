@@ -72,7 +72,7 @@ def page_table(context: ApiContext, table: RouteTable) -> list[PageRoute]:
         *grant_pages(context, operations),
         *request_pages(context, operations),
         *resuming_pages(context),
-        *account_pages(context, operations, passwords, attempts),
+        *account_pages(context, operations, passwords, attempts, refusals),
         *overview_pages(context, operations),
         *policy_preview_pages(operations, objects["policy"]),
         *object_pages(objects),

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.domain.totp import (
@@ -22,6 +23,7 @@ from tunnelcloud.store import second_factors, users, web_sessions
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import Conflict, NotFound
 from tunnelcloud.store.own_pages import read_own_account
+from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.revocations import Cause, end_access
 from tunnelcloud.web.portal import second_factor
 from tunnelcloud.web.portal.api_calls import Operations
@@ -48,10 +50,14 @@ _OTHERS = "/account/sign-ins/end-others"
 
 
 def account_pages(
-    context: ApiContext, operations: Operations, passwords: Passwords, attempts: SignInAttempts
+    context: ApiContext,
+    operations: Operations,
+    passwords: Passwords,
+    attempts: SignInAttempts,
+    refusals: Refusals,
 ) -> list[PageRoute]:
     """Make the rows of the page table for one's own account."""
-    handlers = _Account(context, operations, passwords, attempts)
+    handlers = _Account(context, operations, passwords, attempts, refusals)
     return [
         PageRoute("GET", "/account", EVERYBODY, handlers.account),
         PageRoute("POST", "/account/password", EVERYBODY, handlers.change_password),
@@ -73,6 +79,7 @@ class _Account:
     operations: Operations
     passwords: Passwords
     attempts: SignInAttempts
+    refusals: Refusals
 
     def _acting(self, visit: Visit) -> AsyncStore:
         return self.context.acting_as(visit.who().caller)
@@ -116,9 +123,24 @@ class _Account:
             return f"too many attempts: try again in {wait} s", None
         hashed = await self.context.store.read(users.password_hash, user.id)
         if not await self.passwords.verify(password, hashed):
+            await self._refused(visit, "wrong password")
             return "this is not your password", hashed
         self.attempts.succeeded(attempt)
         return "", hashed
+
+    async def _refused(self, visit: Visit, reason: str) -> None:
+        """Record that whoever is signed in couldn't prove to be the user."""
+        user = visit.who().user
+        event = AuditEvent(
+            "user.proof_refused",
+            actor=user.name,
+            actor_id=user.id,
+            user_id=user.id,
+            user_name=user.name,
+            source_ip=visit.source_ip,
+            data={"reason": reason},
+        )
+        await self.refusals.record(event)
 
     async def change_password(self, visit: Visit) -> Reply:
         who = visit.who()
@@ -213,6 +235,7 @@ class _Account:
             return None
         if judged.judgement is Judgement.NOT_ASKED:
             return Moved("/account")
+        await self._refused(visit, "wrong code")
         return await self._account(visit, {"code": fault(judged)})
 
     def _new_codes(self) -> tuple[list[str], list[bytes]]:
