@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import LoopingCall
 from twisted.internet.tcp import Connection
+from twisted.mail.smtp import ESMTP
 from twisted.trial.unittest import TestCase
 
 from tests.pod.certificates import write_certificate
@@ -146,6 +147,35 @@ class MailTests(TestCase):
 
         outlet = self.outlet(self.listen(Factory.forProtocol(HangsUp)), security="none")
         self.assertIn("localhost:", await self.fails(outlet))
+
+    def test_answers_that_come_before_tls(self):
+        """Who is on the way needs no certificate to put them there."""
+        return self.coroutine(self._early_answers())
+
+    async def _early_answers(self):
+        early = b"250-x\r\n250 y\r\n" + b"250 ok\r\n" * 3 + b"354 go on\r\n250 taken\r\n"
+
+        class Between(Protocol):
+            def connectionMade(self):
+                self.transport.write(b"220 x\r\n")
+
+            def dataReceived(self, data):
+                if data.startswith(b"EHLO"):
+                    self.transport.write(b"250-x\r\n250 STARTTLS\r\n")
+                elif data.startswith(b"STARTTLS"):
+                    self.transport.write(b"220 go on\r\n" + early)
+
+        outlet = self.outlet(self.listen(Factory.forProtocol(Between)), ca=str(self.ca))
+        self.assertIn("TLS", await self.fails(outlet))
+
+    def test_an_empty_line_among_what_a_server_can_do(self):
+        return self.coroutine(self._empty_line())
+
+    async def _empty_line(self):
+        server = MailServer()
+        self.patch(ESMTP, "listExtensions", lambda _: b"\n \n8BITMIME")
+        await self.outlet(self.listen(server), security="none").send([line("x")])
+        self.assertEqual(len(server.messages), 2)
 
     def test_notices_wait_until_the_server_is_there(self):
         return self.coroutine(self._waits())

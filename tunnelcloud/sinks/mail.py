@@ -107,7 +107,26 @@ def _paragraph(notice: dict[str, Any]) -> str:
 
 
 class _Sender(ESMTPSender):
-    """Tells its factory of a connection that ended early; an endpoint doesn't."""
+    """Tells its factory of a connection that ended early; an endpoint doesn't.
+
+    Nothing is believed that came before TLS but was to be read after it.
+    """
+
+    def esmtpState_serverConfig(self, code: int, resp: bytes) -> None:
+        """Read what the server can do; Twisted fails at an empty line."""
+        lines = [line for line in resp.splitlines() if line.strip()]
+        super().esmtpState_serverConfig(code, b"\n".join(lines))  # type: ignore[no-untyped-call]
+
+    def esmtpState_starttls(self, code: int, resp: bytes) -> None:
+        """Begin TLS, unless more has come than the answer.
+
+        Whoever is on the way could put the answers to the whole message there, without any
+        certificate: it would count as delivered.
+        """
+        if self.clearLineBuffer():  # type: ignore[no-untyped-call]
+            self.esmtpTLSFailed()  # type: ignore[no-untyped-call]
+        else:
+            super().esmtpState_starttls(code, resp)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Any = None) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
