@@ -6,8 +6,10 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.cli.object_options import noun_of
+from tunnelcloud.domain.entities import ID_PREFIXES
 from tunnelcloud.domain.kinds import FieldType, Setting, kind_of
 from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.store import column_types
 from tunnelcloud.store.schema.setting_columns import columns_of
 from tunnelcloud.web.models.object_models import change_model, entry_model, new_model, shown_model
 from tunnelcloud.web.portal.forms import FieldKind, form_fields
@@ -33,6 +35,7 @@ SHELF = kind_of("shelf", "shelves", Shelf, ("name", "height"))
 
 class KindTests(SynchronousTestCase):
     def test_one_attribute_is_enough_everywhere(self):
+        self.patch(column_types, "ID_PREFIXES", {**ID_PREFIXES, "shelf": "she"})
         self.assertIn("height", {column.name for column in columns_of(SHELF)})
         for make in (new_model, change_model, shown_model, entry_model):
             model = make(SHELF, "Made", "A model.")

@@ -1,3 +1,4 @@
+import base64
 import os
 import re
 
@@ -5,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import tunnel
 from tunnelcloud.domain import tokens
-from tunnelcloud.domain.entities import Method, new_id
+from tunnelcloud.domain.entities import Method, new_id, place_of, read_id, write_id
 from tunnelcloud.domain.ssh_command import PublicAddress, ssh_arguments, ssh_command
 
 
@@ -49,3 +50,18 @@ class TokenTests(SynchronousTestCase):
         ids = [new_id("user", moment, os.urandom) for moment in (1, 2, 1_700_000_000_000)]
         self.assertEqual(ids, sorted(ids))
         self.assertTrue(ids[0].startswith("usr_"))
+
+    def test_the_bytes_of_an_id(self):
+        for raw in (bytes(16), b"\xff" * 16, os.urandom(16)):
+            text = write_id("usr", raw)
+            self.assertEqual(text, "usr_" + base64.b32hexencode(raw).decode().rstrip("=").lower())
+            self.assertEqual(read_id(text), raw)
+            self.assertEqual(place_of(text), (int.from_bytes(raw[:6]), int.from_bytes(raw[6:])))
+
+    def test_nothing_else_is_taken_for_an_id(self):
+        """Two texts never have the same bytes."""
+        whole = write_id("usr", b"\x01" * 16)
+        others = [whole.upper(), whole[:-1] + "1", whole[:-1], whole + "0", whole + "\n"]
+        others += ["", "usr_", "pod_1", whole.replace("usr_", "usr "), whole[:4] + "_" + whole[5:]]
+        others += [whole[:-1] + "w", whole[:-1] + "\u0660", whole[4:], "us_" + whole[4:]]
+        self.assertEqual([read_id(one) for one in others], [None] * len(others))

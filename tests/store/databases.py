@@ -8,7 +8,9 @@ from __future__ import annotations
 import atexit
 import itertools
 import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.requirements import require_module
+from tunnelcloud.store.column_types import ObjectId
 from tunnelcloud.store.engine import Store, open_store
 from tunnelcloud.store.schema import metadata
 from tunnelcloud.store.sqlite_files import FILE_NAME
@@ -25,6 +28,15 @@ from tunnelcloud.store.transaction import Clock
 _numbers = itertools.count(1)
 _EMPTY = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
 _servers: list[Any] = []
+
+_LONG_IDS = " UNION ALL ".join(
+    f"SELECT '{table.name}.{column.name}', {column.name} FROM {table.name} "
+    f"WHERE {column.name} GLOB '{column.type.prefix}_{'[0-9a-v]' * 25}[048cgkos]'"
+    for table in metadata.sorted_tables
+    for column in table.columns
+    if isinstance(column.type, ObjectId)
+)
+"""Finds ids that SQLite keeps as text."""
 
 
 def postgres_server() -> Any:
@@ -78,8 +90,15 @@ class SQLiteCase(SynchronousTestCase):
 
     def open(self, clock: Clock | None = None) -> Store:
         store = open_store(self.url, self.directory, clock=clock)
+        self.addCleanup(self.find_long_ids)
         self.addCleanup(store.close)
         return store
+
+    def find_long_ids(self) -> None:
+        """Look for ids that a statement wrote as text: others that ask for them don't find them."""
+        file = self.directory / FILE_NAME
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            self.assertEqual(database.execute(_LONG_IDS).fetchall(), [])
 
 
 class EmptySQLiteCase(SQLiteCase):

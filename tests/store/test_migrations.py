@@ -41,7 +41,7 @@ class KnownRevisionTests(SynchronousTestCase):
         self.assertEqual(list(known_revisions()), oldest_first)
 
     def test_what_a_database_works_with_is_one_of_them(self):
-        self.assertIn(WORKS_SINCE, known_revisions())
+        self.assertLessEqual(set(WORKS_SINCE.values()), set(known_revisions()))
 
 
 _TAKES_AWAY = {"drop_table", "drop_column", "rename_table", "drop_index", "drop_constraint"}
@@ -77,11 +77,19 @@ def faults_of(path):
                 yield f"{path.name}:{call.lineno}: they write no value into the column"
 
 
+ON_SQLITE_ALONE = {"r0021_short_ids.py"}
+"""Beside a pod on SQLite no other one works: the way back is a backup."""
+
+
 class ExpandingTests(SynchronousTestCase):
     """Migrations since the last release only add; the release after may take away."""
 
     def test_nothing_is_taken_away_that_programs_of_before_use(self):
-        later = [one for one in MIGRATIONS.glob("versions/r*.py") if one.name[1:5] > WORKS_SINCE]
+        later = [
+            one
+            for one in MIGRATIONS.glob("versions/r*.py")
+            if one.name[1:5] > WORKS_SINCE["postgresql"] and one.name not in ON_SQLITE_ALONE
+        ]
         self.assertGreater(len(later), 0)
         self.assertEqual([fault for path in later for fault in faults_of(path)], [])
 
@@ -217,14 +225,15 @@ class MigrationContract:
 
     def test_a_database_says_with_what_it_works(self):
         def ask(transaction):
-            is_sqlite = transaction.connection.dialect.name == "sqlite"
+            database = transaction.connection.dialect.name
             query = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
             asked = transaction.connection.exec_driver_sql(
-                "PRAGMA user_version" if is_sqlite else query
+                "PRAGMA user_version" if database == "sqlite" else query
             )
-            return int(asked.scalar())
+            return database, int(asked.scalar())
 
-        self.assertEqual(self.open().read(ask), int(WORKS_SINCE))
+        database, said = self.open().read(ask)
+        self.assertEqual(said, int(WORKS_SINCE[database]))
 
     def test_a_program_of_the_release_before_starts(self):
         self.newer(known_revisions()[-1])

@@ -1,6 +1,6 @@
 """What a user has open is found by an index of what is open, not among all that they ever had."""
 
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.plans import plans_of
@@ -11,14 +11,6 @@ from tunnelcloud.store.user_limits import open_channel
 
 OVER = 2000
 """Of one user, as many sessions and channels as they have had in some weeks."""
-
-_COPIES = """
-INSERT INTO {table} ({names})
-WITH RECURSIVE counted(number) AS (
-    SELECT 1 UNION ALL SELECT number + 1 FROM counted WHERE number < :count
-)
-SELECT {values} FROM {table}, counted WHERE id = :id
-"""
 
 
 class OpenOfUserContract(RecordCase):
@@ -34,15 +26,20 @@ class OpenOfUserContract(RecordCase):
 
     def copy(self, transaction, record, over):
         """Make many rows like this one, all of which are over."""
-        table = sessions.table if over == "ended_at" else channels.table
-        values = {name: f'"{name}"' for name in table.c.keys()}  # noqa: SIM118
-        others = {name: f"{name} || number" for name in ("id", "session_id") if name in values}
-        statement = _COPIES.format(
-            table=table.name,
-            names=", ".join(values.values()),
-            values=", ".join({**values, **others, over: "1"}.values()),
+        table, kind = (
+            (sessions.table, "session") if over == "ended_at" else (channels.table, "channel")
         )
-        transaction.connection.execute(text(statement), {"count": OVER, "id": record.id})
+        row = transaction.connection.execute(select(table).where(table.c.id == record.id)).one()
+        another = {"session_id": "session"} if kind == "channel" else {}
+        rows = [
+            {
+                **row._mapping,
+                over: transaction.now(),
+                **{name: transaction.new_id(of) for name, of in {"id": kind, **another}.items()},
+            }
+            for _ in range(OVER)
+        ]
+        transaction.connection.execute(insert(table), rows)
 
     @property
     def is_sqlite(self):

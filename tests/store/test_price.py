@@ -6,11 +6,12 @@ from itertools import pairwise
 
 from tests.store.databases import SQLiteCase
 from tests.store.records import RecordCase
+from tunnelcloud.domain.entities import write_id
 from tunnelcloud.store import channels
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
 PAGE = 4096
-MOST_BYTES = 1700
+MOST_BYTES = 1250
 """Of a short channel, for good, with all indexes."""
 
 MOST_PAGES = 14
@@ -18,13 +19,15 @@ MOST_PAGES = 14
 
 TOGETHER = 20
 
+POD, CONNECTOR = (write_id(prefix, bytes(range(16))) for prefix in ("pod", "con"))
+
 
 class PriceTests(RecordCase, SQLiteCase):
     """One user's channels, opened one after the other; their ends share transactions."""
 
     def setUp(self):
         super().setUp()
-        self.session = self.start()
+        self.session = self.start(pod_id=POD)
 
     def pass_channels(self, count):
         for _ in range(count // TOGETHER):
@@ -41,7 +44,7 @@ class PriceTests(RecordCase, SQLiteCase):
                 bytes_to_target=12345,
                 bytes_from_target=678901,
                 acknowledged=True,
-                connector_id="con_01abcdefghjkmnpqrstvwxyz01",
+                connector_id=CONNECTOR,
             )
 
     def taken(self):

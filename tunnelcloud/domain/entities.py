@@ -7,7 +7,6 @@ becomes one.
 
 from __future__ import annotations
 
-import base64
 import enum
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -80,14 +79,41 @@ def new_id(kind: str, milliseconds: int, random: Callable[[int], bytes]) -> str:
     :return: the prefix, ``_``, and 26 characters of base32hex in lower case: 48 bits of time, 80 of
         chance.  The underscore keeps ids apart from names.
     """
-    raw = milliseconds.to_bytes(6, "big") + random(10)
-    return f"{ID_PREFIXES[kind]}_{base64.b32hexencode(raw).decode('ascii').rstrip('=').lower()}"
+    return write_id(ID_PREFIXES[kind], milliseconds.to_bytes(6, "big") + random(10))
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_SHIFTS = range(120, -10, -10)
+_SPARE_BITS = 2
+"""What the 26 digits have beyond 128 bits: the last one's are always zero."""
+
+_WHOLE_ID = re.compile(r"[a-z]{3}_[0-9a-v]{25}[048cgkos]")
+
+
+def write_id(prefix: str, raw: bytes) -> str:
+    """Write an id as it is shown.
+
+    :param prefix: a value of ``ID_PREFIXES``.
+    :param raw: its 16 bytes, as :func:`read_id` gives them.
+    """
+    number = int.from_bytes(raw) << _SPARE_BITS
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+
+
+def read_id(text: str) -> bytes | None:
+    """Read the 16 bytes of an id, which sort as its text does; None for what is no id.
+
+    Different texts have different bytes, but for their prefixes.
+    """
+    if _WHOLE_ID.fullmatch(text) is None:
+        return None
+    return (int(text[4:], 32) >> _SPARE_BITS).to_bytes(16)
 
 
 def place_of(object_id: str) -> tuple[int, int]:
     """Read the milliseconds and the random number in an id: ids sort by them."""
-    raw = base64.b32hexdecode(object_id.rpartition("_")[2] + "======", casefold=True)
-    return int.from_bytes(raw[:6]), int.from_bytes(raw[6:])
+    return divmod(int(object_id.rpartition("_")[2], 32) >> _SPARE_BITS, 1 << 80)
 
 
 @frozen

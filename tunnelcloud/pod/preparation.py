@@ -99,7 +99,7 @@ def lay_foundation(
         own_host, listening("connectors")
     )
     try:
-        migrate_in_child(settings.database.url, directory)
+        migrate_in_child(settings.database.url, directory, _say_upgrading)
         store = open_store(settings.database.url, directory, beside=settings.name)
     except StoreError as error:
         raise CannotServe(str(error)) from None
@@ -137,4 +137,10 @@ def lay_foundation(
         ssh_address=ssh_address,
         connectors_address=connectors_address,
         sinks=sinks,
+    )
+
+
+def _say_upgrading() -> None:
+    _log.info(
+        "Upgrading the database to this version: up to a minute for each million channels on record"
     )

@@ -55,7 +55,9 @@ _CLOSE = Prepared(
         close_reason=bindparam("reason"),
         bytes_to_target=bindparam("to_target"),
         bytes_from_target=bindparam("from_target"),
-        connector_id=func.coalesce(bindparam("connector"), table.c.connector_id),
+        connector_id=func.coalesce(
+            bindparam("connector", type_=table.c.connector_id.type), table.c.connector_id
+        ),
     )
     .returning(table)
 )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from tunnelcloud.domain.entities import Method, new_id
+from tunnelcloud.domain.entities import ID_PREFIXES, Method, new_id, read_id, write_id
 from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.schedule import Window, parse_window
 
@@ -51,6 +51,59 @@ def first_id(kind: str, moment: datetime) -> str:
 E = TypeVar("E", bound=enum.StrEnum)
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+_MOST_WRITTEN = 4096
+"""How many ids are kept as text, so that rows of the same user, session or pod share it."""
+
+
+@lru_cache(_MOST_WRITTEN)
+def _written(prefix: str, kept: bytes | str) -> str:
+    return write_id(prefix, kept) if type(kept) is bytes else str(kept)
+
+
+class ObjectId(TypeDecorator[str]):
+    """An id.  SQLite keeps its 16 bytes, PostgreSQL its text.
+
+    A column has ids of one kind, whose prefix the bytes lack.  Text that isn't such an id stays as
+    it is; SQLite sorts it before all ids.
+
+    :param kind: a key of ``ID_PREFIXES``.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.prefix = ID_PREFIXES[kind]
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Give what makes of an id what the database keeps."""
+        if dialect.name != "sqlite":
+            return None
+        start = f"{self.prefix}_"
+
+        def keep(value: str | None) -> bytes | str | None:
+            if value is None or not value.startswith(start):
+                return value
+            return read_id(value) or value
+
+        return keep
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Give what makes of a kept value what the program reads: nothing is called around it."""
+        if dialect.name != "sqlite":
+            return None
+        prefix = self.prefix
+        return lambda value: None if value is None else _written(prefix, value)
+
+
+class OwnId(ObjectId):
+    """The id of a row itself, by which lists are in order."""
+
+    impl = Ordered
+    cache_ok = True
 
 
 class Timestamp(TypeDecorator[datetime]):

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-WORKS_SINCE = "0011"
-"""The earliest revision whose programs work with a database of this program's schema.
+WORKS_SINCE = {"sqlite": "0021", "postgresql": "0011"}
+"""The earliest revision whose programs work with a database of this program's schema, by database.
 
 A migration expands: programs of the release before go on working beside it, and may start.  What
 only they need is taken away one release later, by a migration that raises this to the revision of
-the release before.
+the release before.  On SQLite no other pod works beside it, so a migration may change more than
+that: the way back is a backup (docs/adr/0019).
 """
 
 _ASK_SQLITE = "PRAGMA user_version"
@@ -120,4 +121,4 @@ def _works_since(connection: Connection, present: str) -> str:
 def _keep_works_since(connection: Connection) -> None:
     # Beside the tables: copies of a database compare those, row by row.
     keeping = _KEEP_SQLITE if connection.dialect.name == "sqlite" else _KEEP_POSTGRES
-    connection.exec_driver_sql(keeping.format(int(WORKS_SINCE)))
+    connection.exec_driver_sql(keeping.format(int(WORKS_SINCE[connection.dialect.name])))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,16 +17,22 @@ from tunnelcloud.store.migrate import REVISION, known_revisions
 from tunnelcloud.store.sqlite_files import FILE_NAME
 
 
-def migrate_in_child(url: str, state_directory: Path) -> None:
+def migrate_in_child(
+    url: str, state_directory: Path, upgrading: Callable[[], object] = bool
+) -> None:
     """Have a child process run the missing migrations of a SQLite database, and wait for it.
 
     Whatever keeps the child from it is told by whoever opens the database next.
+
+    :param upgrading: is called before, if there is a database, since it may take minutes.
     """
     # A child of a process with threads may wait for a lock that no thread will ever release.
     if url != "sqlite" or threading.active_count() > 1:
         return
     if _is_current(state_directory / FILE_NAME):
         return
+    if (state_directory / FILE_NAME).exists():
+        upgrading()
     child = os.fork()
     if child:
         os.waitpid(child, 0)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 from tunnelcloud.store import schema
+from tunnelcloud.store.column_types import ObjectId
 from tunnelcloud.store.errors import StateUnusable
 
 Told = Callable[[str, int], None]
@@ -98,11 +99,14 @@ def _all(table: Table) -> Select[Any]:
 
 
 def _raw(table: Table) -> Table:
-    """Give a table with the values that databases keep, and not those that the program reads."""
-    columns: list[Column[Any]] = [
-        Column(
-            one.name, one.type.impl_instance if isinstance(one.type, TypeDecorator) else one.type
-        )
-        for one in table.columns
-    ]
+    """Give a table with the values that databases keep, and not those that the program reads.
+
+    Ids are kept by each in its own way, and so are read and written as the program does.
+    """
+    columns: list[Column[Any]] = [Column(one.name, _raw_type(one.type)) for one in table.columns]
     return Table(table.name, MetaData(), *columns)
+
+
+def _raw_type(kept_as: Any) -> Any:
+    is_made = isinstance(kept_as, TypeDecorator) and not isinstance(kept_as, ObjectId)
+    return kept_as.impl_instance if is_made else kept_as

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, MetaData, Text
 
-from tunnelcloud.store.column_types import Ordered, Timestamp
+from tunnelcloud.store.column_types import ObjectId, Ordered, OwnId, Timestamp
 
 metadata = MetaData(
     naming_convention={
@@ -19,18 +19,26 @@ metadata = MetaData(
 )
 
 
-def identity() -> list[Column[Any]]:
-    """Make the columns of all that has an id."""
+def own_id(kind: str) -> Column[Any]:
+    """Make the column of a row's own id."""
+    return Column("id", OwnId(kind), primary_key=True)
+
+
+def identity(kind: str) -> list[Column[Any]]:
+    """Make the columns of all that has an id.
+
+    :param kind: a key of ``ID_PREFIXES``.
+    """
     return [
-        Column("id", Ordered, primary_key=True),
+        own_id(kind),
         Column("created_at", Timestamp, nullable=False),
     ]
 
 
-def naming() -> list[Column[Any]]:
-    """Make the columns of all that has a name."""
+def naming(kind: str) -> list[Column[Any]]:
+    """Make the columns of all that has a name; ``kind`` as for ``identity``."""
     return [
-        *identity(),
+        *identity(kind),
         Column("name", Ordered, nullable=False, unique=True),
         Column("title", Text, nullable=False),
     ]
@@ -42,7 +50,7 @@ def owner(
     """Make a column that refers to an object without which the row has no meaning."""
     return Column(
         f"{target}_id",
-        Text,
+        ObjectId(target),
         ForeignKey(f"{target}s.id", ondelete="CASCADE"),
         nullable=nullable,
         index=index,

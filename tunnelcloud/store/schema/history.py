@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from tunnelcloud.domain.entities import SessionMethod
-from tunnelcloud.store.column_types import Choice, Document, Ordered, Timestamp
-from tunnelcloud.store.schema.common_columns import metadata
+from tunnelcloud.store.column_types import Choice, Document, ObjectId, Timestamp
+from tunnelcloud.store.schema.common_columns import metadata, own_id
 
 
 def _traffic() -> list[Column[Any]]:
@@ -23,17 +23,17 @@ def _traffic() -> list[Column[Any]]:
 sessions = Table(
     "sessions",
     metadata,
-    Column("id", Ordered, primary_key=True),
-    Column("user_id", Text, nullable=False),
+    own_id("session"),
+    Column("user_id", ObjectId("user"), nullable=False),
     Column("user_name", Text, nullable=False),
     Column("method", Choice(SessionMethod), nullable=False),
     Column("login_name", Text, nullable=False),
     Column("source_ip", Text, nullable=False),
     Column("client_version", Text, nullable=False),
-    Column("pod_id", Text, nullable=False),
-    Column("tunnel_id", Text),
-    Column("token_id", Text),
-    Column("key_id", Text),
+    Column("pod_id", ObjectId("pod"), nullable=False),
+    Column("tunnel_id", ObjectId("tunnel")),
+    Column("token_id", ObjectId("token")),
+    Column("key_id", ObjectId("key")),
     Column("started_at", Timestamp, nullable=False),
     Column("ended_at", Timestamp),
     Column("end_reason", Text, nullable=False, default=""),
@@ -59,17 +59,17 @@ Index(
 channels = Table(
     "channels",
     metadata,
-    Column("id", Ordered, primary_key=True),
-    Column("session_id", Text, nullable=False),
-    Column("user_id", Text, nullable=False),
+    own_id("channel"),
+    Column("session_id", ObjectId("session"), nullable=False),
+    Column("user_id", ObjectId("user"), nullable=False),
     Column("user_name", Text, nullable=False),
-    Column("tunnel_id", Text, nullable=False),
+    Column("tunnel_id", ObjectId("tunnel"), nullable=False),
     Column("tunnel_name", Text, nullable=False),
-    Column("pod_id", Text, nullable=False),
+    Column("pod_id", ObjectId("pod"), nullable=False),
     Column("source_ip", Text, nullable=False),
     Column("destination", Text, nullable=False),
     Column("port", Integer, nullable=False),
-    Column("connector_id", Text),
+    Column("connector_id", ObjectId("connector")),
     Column("opened_at", Timestamp, nullable=False),
     Column("closed_at", Timestamp),
     Column("close_reason", Text, nullable=False, default=""),
@@ -95,18 +95,19 @@ Index(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Ordered, primary_key=True),
+    own_id("event"),
     Column("at", Timestamp, nullable=False),
     Column("event", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("actor_id", Text),
-    Column("user_id", Text),
+    # A user most often; the other kinds stay text.
+    Column("actor_id", ObjectId("user")),
+    Column("user_id", ObjectId("user")),
     Column("user_name", Text),
-    Column("tunnel_id", Text),
+    Column("tunnel_id", ObjectId("tunnel")),
     Column("tunnel_name", Text),
-    Column("session_id", Text),
+    Column("session_id", ObjectId("session")),
     Column("source_ip", Text),
-    Column("pod_id", Text),
+    Column("pod_id", ObjectId("pod")),
     Column("data", Document, nullable=False),
     Index(None, "event", "id"),
     Index(None, "user_id", "id"),

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from tunnelcloud.domain.objects import CONNECTOR, GROUP, POLICY, SITE, TUNNEL, USER
-from tunnelcloud.store.column_types import Document, Methods, Ordered, Timestamp
+from tunnelcloud.store.column_types import Document, Methods, ObjectId, Ordered, Timestamp
 from tunnelcloud.store.schema.common_columns import identity, metadata, owner
 from tunnelcloud.store.schema.setting_columns import columns_of
 
@@ -111,13 +111,18 @@ policies = Table(
 assignments = Table(
     "assignments",
     metadata,
-    *identity(),
+    *identity("assignment"),
     owner("tunnel", index=False),
     owner("user", nullable=True),
     owner("group", nullable=True),
     Column("methods", Methods, nullable=False),
     # Without its policy an assignment would allow more than was meant: it can't go silently.
-    Column("policy_id", Text, ForeignKey("policies.id", ondelete="RESTRICT"), index=True),
+    Column(
+        "policy_id",
+        ObjectId("policy"),
+        ForeignKey("policies.id", ondelete="RESTRICT"),
+        index=True,
+    ),
     UniqueConstraint("tunnel_id", "user_id"),
     UniqueConstraint("tunnel_id", "group_id"),
     CheckConstraint("(user_id IS NULL) <> (group_id IS NULL)", name="one_entity"),
@@ -126,7 +131,7 @@ assignments = Table(
 keys = Table(
     "keys",
     metadata,
-    *identity(),
+    *identity("key"),
     Column("title", Text, nullable=False),
     owner("user"),
     Column("public_key", Text, nullable=False),
@@ -139,7 +144,7 @@ keys = Table(
 tokens = Table(
     "tokens",
     metadata,
-    *identity(),
+    *identity("token"),
     owner("user"),
     owner("tunnel", nullable=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),

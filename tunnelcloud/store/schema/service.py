@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, Table, Text
 
-from tunnelcloud.store.column_types import Document, Ordered, Timestamp
-from tunnelcloud.store.schema.common_columns import metadata, owner
+from tunnelcloud.store.column_types import Document, ObjectId, Ordered, Timestamp
+from tunnelcloud.store.schema.common_columns import metadata, own_id, owner
 
 pods = Table(
     "pods",
     metadata,
-    Column("id", Ordered, primary_key=True),
+    own_id("pod"),
     Column("name", Ordered, nullable=False, unique=True),
     Column("version", Text, nullable=False),
     Column("started_at", Timestamp, nullable=False),
@@ -40,7 +40,7 @@ attachments = Table(
 probes = Table(
     "probes",
     metadata,
-    Column("pod_id", Text, primary_key=True),
+    Column("pod_id", ObjectId("pod"), primary_key=True),
     Column("at", Timestamp, primary_key=True),
     Column("filler", LargeBinary, nullable=False),
 )

@@ -9,7 +9,15 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Text
 
 from tunnelcloud.domain.kinds import FieldOfKind, FieldType, Kind
 from tunnelcloud.domain.objects import KINDS
-from tunnelcloud.store.column_types import Choice, Document, Ports, Texts, Timestamp, Windows
+from tunnelcloud.store.column_types import (
+    Choice,
+    Document,
+    ObjectId,
+    Ports,
+    Texts,
+    Timestamp,
+    Windows,
+)
 from tunnelcloud.store.schema.common_columns import naming
 
 _TYPES: Mapping[FieldType, Any] = {
@@ -37,7 +45,7 @@ def columns_of(kind: Kind, **special: Mapping[str, Any]) -> list[Column[Any]]:
     :param special: what a column has beside its type, by the field's name; ``type_`` replaces the
         type.
     """
-    columns = naming()
+    columns = naming(kind.noun)
     names = {column.name for column in columns}
     columns += [
         _column(one, dict(special.get(one.name, {})))
@@ -53,7 +61,7 @@ def _reference(one: FieldOfKind) -> Column[Any]:
     gone = "SET NULL" if one.optional else "CASCADE"
     return Column(
         one.name,
-        Text,
+        ObjectId(one.setting.reference),
         ForeignKey(f"{target}.id", ondelete=gone),
         nullable=one.optional,
         index=True,

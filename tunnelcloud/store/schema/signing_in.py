@@ -6,20 +6,20 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBi
 
 from tunnelcloud.domain.objects import IDENTITY_PROVIDER
 from tunnelcloud.domain.objects.users import Role
-from tunnelcloud.store.column_types import Choice, Document, Ordered, Timestamp
+from tunnelcloud.store.column_types import Choice, Document, ObjectId, Ordered, Timestamp
 from tunnelcloud.store.schema.common_columns import identity, metadata, owner
 from tunnelcloud.store.schema.setting_columns import columns_of
 
 api_tokens = Table(
     "api_tokens",
     metadata,
-    *identity(),
+    *identity("api_token"),
     Column("title", Text, nullable=False),
     Column("role", Choice(Role), nullable=False),
     owner("user", nullable=True),
     # Who made it, by name and id: both stay when that user is gone, so there is no constraint.
     Column("made_by", Text, nullable=False, server_default=""),
-    Column("made_by_id", Text, index=True),
+    Column("made_by_id", ObjectId("user"), index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Timestamp),
     Column("last_used_at", Timestamp),
@@ -29,10 +29,10 @@ api_tokens = Table(
 invitations = Table(
     "invitations",
     metadata,
-    *identity(),
+    *identity("invitation"),
     owner("user", nullable=True),
     # Who made it and may still have it; without a constraint, as with API tokens.
-    Column("made_by_id", Text, index=True),
+    Column("made_by_id", ObjectId("user"), index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Timestamp, nullable=False),
     Column("redeemed_at", Timestamp),
@@ -41,7 +41,7 @@ invitations = Table(
 web_sessions = Table(
     "web_sessions",
     metadata,
-    *identity(),
+    *identity("web_session"),
     owner("user"),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Timestamp, nullable=False, index=True),
@@ -51,7 +51,10 @@ web_sessions = Table(
     Column("method", Text, nullable=False),
     # Through whom they came: what a provider vouched for ends with it.
     Column(
-        "provider_id", Text, ForeignKey("identity_providers.id", ondelete="CASCADE"), index=True
+        "provider_id",
+        ObjectId("identity_provider"),
+        ForeignKey("identity_providers.id", ondelete="CASCADE"),
+        index=True,
     ),
 )
 
@@ -93,7 +96,7 @@ identities = Table(
     metadata,
     Column(
         "provider_id",
-        Text,
+        ObjectId("identity_provider"),
         ForeignKey("identity_providers.id", ondelete="CASCADE"),
         primary_key=True,
     ),
@@ -114,7 +117,10 @@ sign_in_steps = Table(
     Column("source_ip", Text, nullable=False, index=True),
     owner("user", nullable=True),
     Column(
-        "provider_id", Text, ForeignKey("identity_providers.id", ondelete="CASCADE"), index=True
+        "provider_id",
+        ObjectId("identity_provider"),
+        ForeignKey("identity_providers.id", ondelete="CASCADE"),
+        index=True,
     ),
     Column("content", Document, nullable=False),
 )
