@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Text
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Method, new_id, read_id, write_id
 from tunnelcloud.domain.objects.sites import PortRange
@@ -71,7 +71,7 @@ class ObjectId(TypeDecorator[str]):
     :param kind: a key of ``ID_PREFIXES``.
     """
 
-    impl = Text
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = Text
     cache_ok = True
 
     def __init__(self, kind: str) -> None:

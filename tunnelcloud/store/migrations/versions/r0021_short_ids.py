@@ -2,8 +2,10 @@
 
 import re
 from functools import lru_cache
+from typing import Any
 
 from alembic import op
+from sqlalchemy import Connection
 
 revision = "0021"
 down_revision = "0020"
@@ -91,9 +93,8 @@ def upgrade() -> None:
     connection = op.get_bind()
     if connection.dialect.name != "sqlite":
         return
-    connection.connection.driver_connection.create_function(
-        "short_id", 2, _short, deterministic=True
-    )
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("short_id", 2, _short, deterministic=True)
     # Rows refer to each other: meanwhile to ids of either form.
     op.execute("PRAGMA defer_foreign_keys = ON")
     for table, columns in _OBJECTS.items():
@@ -119,7 +120,7 @@ def _assignment(column: tuple[str, str]) -> str:
     return f"{name} = short_id('{prefix}', {name})"
 
 
-def _write_anew(connection, table: str, columns: dict[str, str]) -> None:
+def _write_anew(connection: Connection, table: str, columns: dict[str, str]) -> None:
     """Copy a table and make its indexes then, sooner than each row is changed in each of them.
 
     SQLite prefers the later of two indexes that serve alike, so their order stays.
