@@ -31,6 +31,12 @@ class AuditTests(AuditTestCase):
         self.assertTrue(first.endswith("site.created              root  paris"), first)
         self.assertTrue(second.endswith("login.refused             alice  db  10.0.0.1"), second)
 
+    def test_lines_of_an_export_move_no_cursor(self):
+        line = '{"message":"a\u009b31m\u202e\x1b]0;b\x07"}'
+        self.api.override = (200, "application/x-ndjson", f"{line}\n")
+        shown = self.succeed("audit", "--ecs")
+        self.assertEqual(shown, '{"message":"a\\u009b31m\\u202e\\u001b]0;b\\u0007"}\n')
+
     def test_what_changed_reads_as_one_would_say_it(self):
         changes = {"target_ports": {"from": [1], "to": [1, 2]}, "title": {"to": ""},
                    "enabled": {"to": False}}  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from tunnelcloud.cli.client import Api, Failed, Object, Unreachable
-from tunnelcloud.cli.output import answer, print_json, say, shown, shown_time
+from tunnelcloud.cli.output import answer, print_json, quoted_text, say, shown, shown_time
 from tunnelcloud.cli.parameters import (
     ON_THIS_CLOCK,
     Connection,
@@ -71,7 +71,7 @@ def audit(
     }
     if ecs:
         for line in api.lines("audit/export", **wanted):
-            click.echo(line)
+            click.echo(quoted_text(line))
         return
     items, cursor = api.pages("audit", limit, **wanted)
     if as_json and not follow:

@@ -35,7 +35,7 @@ def show_authority(api: Api, as_json: bool) -> None:
     if len(known) > 1 and found["left"]:
         answer(f"not moved yet: {', '.join(found['left'])}")
     if len(known) > 1 and found["join_tokens"]:
-        click.echo(f"unused join tokens of the old CA: {found['join_tokens']}")
+        answer(f"unused join tokens of the old CA: {found['join_tokens']}")
 
 
 @authority.command("rotate")

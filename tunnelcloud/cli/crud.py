@@ -228,7 +228,7 @@ def show_preview(preview: Object, as_json: bool) -> None:
     if preview["standing"]:
         answer(preview["standing"])
     users, tunnels = counted(preview["users"], "user"), counted(preview["tunnels"], "tunnel")
-    click.echo(f"concerns {users} and {tunnels}; {counted(preview['sessions'], 'open session')}")
+    answer(f"concerns {users} and {tunnels}; {counted(preview['sessions'], 'open session')}")
     if preview["cuts"]:
         print_table(
             ["user", "from", "since", "connections", "why"],
