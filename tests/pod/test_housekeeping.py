@@ -31,13 +31,25 @@ def number_of_events(transaction):
 
 
 class HousekeepingContract(RecordCase):
-    def keep_house(self, batch=2):
+    def keep_house(self, batch=2, **more):
         reactor = QueuedReactor()
         done = []
-        Housekeeping(AsyncStore(self.store, reactor), batch).run().addBoth(done.append)
+        Housekeeping(AsyncStore(self.store, reactor), batch, **more).run().addBoth(done.append)
         while not done:
             reactor.run_one()
         self.assertEqual(done, [None])
+
+    def test_while_the_clock_may_be_wrong_nothing_goes_for_its_age(self):
+        self.store.write(sessions.end, self.start().id, reason="over")
+        self.sign_in()
+        before = self.store.read(events_of)
+        self.clock.advance(500 * DAY)
+        shown = []
+        self.keep_house(is_steady=lambda now: shown.append(now))
+        self.assertEqual(shown, [self.clock.moment])
+        self.assertEqual(self.store.read(events_of), before)
+        self.assertEqual(self.store.read(sessions.count), 1)
+        self.assertEqual(self.store.read(web_sessions.list_page).items, ())
 
     def keep_house_for_an_hour(self):
         for _ in range(12):

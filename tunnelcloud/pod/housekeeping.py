@@ -7,7 +7,7 @@ deleted by one of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from attrs import frozen
@@ -42,15 +42,22 @@ _log = Logger()
 _Forget = Callable[[Transaction], int]
 
 
+def _always(_: datetime) -> bool:
+    return True
+
+
 @frozen
 class Housekeeping:
     """Deletes old rows, in the background.
 
     :ivar batch: how many rows one transaction deletes.
+    :ivar is_steady: tells, of the time that the database's clock shows, whether events and sessions
+        may be deleted for their age.
     """
 
     store: AsyncStore
     batch: int = BATCH
+    is_steady: Callable[[datetime], bool] = _always
 
     def run(self) -> Deferred[None]:
         """Delete all rows that are due; fires when it is done, or the store can't be used."""
@@ -63,9 +70,12 @@ class Housekeeping:
                 await self._all(partial(_at_most, crowd, self.batch), name)
             name = "what was made while the clock was ahead"
             await self.store.write(clock_steps.end_what_is_to_come)
+            name = "events"
+            by_age: list[tuple[str, _Forget]] = []
+            if self.is_steady(await self.store.read(Transaction.now)):
+                by_age = [("events", self._events), ("sessions", self._sessions)]
             for name, forget in (
-                ("events", self._events),
-                ("sessions", self._sessions),
+                *by_age,
                 ("one-time tokens", self._tokens),
                 ("sign-ins", web_sessions.forget_expired),
                 ("pods", self._pods),

@@ -51,6 +51,7 @@ from tunnelcloud.pod.reloading import Reloading, takers
 from tunnelcloud.pod.session_dependencies import Surroundings
 from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.ssh_side import SshSide
+from tunnelcloud.pod.steady_clock import SteadyClock
 from tunnelcloud.pod.stored_connectors import Registrar
 from tunnelcloud.pod.target_checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.traffic_notes import NOTE_SECONDS, TrafficNotes
@@ -245,6 +246,8 @@ class PodService(Service):
             reconcile=self.cluster.reconcile,
             review_links=self.connectors.attendant.review,
         )
+        steady = SteadyClock(self._reactor)
+        self._housekeeping = Housekeeping(self.store, is_steady=steady.is_steady)
         self._expired_keys = ExpiredKeys(self.store, self.enforcement.keys_expired)
         self._blind_limit = BlindLimit(
             self._feed.down_for, settings.database.max_blind, self.sessions.end_all
@@ -360,7 +363,7 @@ class PodService(Service):
             "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
             "expired keys": (self._expired_keys.look, EXPIRED_KEYS_SECONDS),
             "review": (self.connectors.attendant.review, REVIEW_SECONDS),
-            "housekeeping": (Housekeeping(self.store).run, KEEP_HOUSE_SECONDS),
+            "housekeeping": (self._housekeeping.run, KEEP_HOUSE_SECONDS),
             "admin.token": (self._retirement.look, RETIRE_SECONDS),
             "checks": (self.checks.run, LOOK_SECONDS),
             "shared keys": (self.keys.look, SHARED_KEYS_SECONDS),
