@@ -54,7 +54,7 @@ class KeeperTests(SQLiteCase):
         self.now = datetime.now(UTC)
         self.orders = []
         self.outcome = None
-        self.issued_for, self.age = "", 30 * DAY
+        self.issued_for, self.age, self.chain = "", 30 * DAY, b""
         self.threads = []
         self.patch(ordering, "order", self.order)
         self.pod = self.make("pod_1")
@@ -85,7 +85,7 @@ class KeeperTests(SQLiteCase):
         name = self.issued_for or names[0]
         certificate, key = make_certificate(name, self.now + 60 * DAY, self.now - self.age)
         return Issued(
-            certificate.public_bytes(Encoding.PEM),
+            self.chain or certificate.public_bytes(Encoding.PEM),
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
 
@@ -208,6 +208,20 @@ class KeeperTests(SQLiteCase):
             self.look(self.pod)
             self.assertEqual(self.threads, [])
             self.assertIn("check this machine's clock and web.acme.names", self.pod.state().fault)
+            self.assertIsNone(self.pod.shown.ends_at)
+            self.clock.advance(6 * 3600 + 1)
+
+    def test_what_cannot_be_used_is_not_kept(self):
+        other, _ = make_certificate("pod.example.com")
+        for self.chain in (
+            b"nothing",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            other.public_bytes(Encoding.PEM),  # of another key
+        ):
+            self.look(self.pod)
+            self.run_threads()
+            self.look(self.pod)
+            self.assertIn("what the authority issued can't be used", self.pod.state().fault)
             self.assertIsNone(self.pod.shown.ends_at)
             self.clock.advance(6 * 3600 + 1)
 

@@ -106,6 +106,19 @@ class BoundTests(OrderTestCase):
         self.assertEqual(len(self.asked), MAX_REQUESTS)
         self.assertIn("asked 1000 times", str(failed))
 
+    def test_a_wait_beyond_all_times(self):
+        *first, _ = self.without_an_end()
+        proof = {
+            "status": "valid",
+            "identifier": {"type": "dns", "value": "a.example"},
+            "challenges": [],
+        }
+        order = {**json.loads(first[3].body), "authorizations": ["https://ca.example.com/proof"]}
+        first[3] = answer(order, 201, location="https://ca.example.com/order/1")
+        waits = answer({**order, "status": "processing"}, **{"retry-after": "9" * 30})
+        failed = self.refuse(*first, answer(proof), answer(proof), waits)
+        self.assertIn("otherwise than RFC 8555 says", str(failed))
+
     def test_a_whole_order_has_a_deadline(self):
         *first, proof = self.without_an_end()
         self.now = 0.0

@@ -17,10 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import define, field
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
+from tunnelcloud.pki.authority import UNREADABLE
 from tunnelcloud.pki.sealing import CannotUnseal, Sealer
 from tunnelcloud.pod.acme.challenges import Answers
 from tunnelcloud.pod.acme.stored_certificate import Kept
@@ -236,8 +238,11 @@ class CertificateKeeper:
             "chain": issued.chain.decode("ascii"),
             "private_key": issued.private_key.decode("ascii"),
         }
-        kept = Kept(**content)
-        kept.context()
+        try:
+            kept = Kept(**content)
+            kept.context()
+        except (*UNREADABLE, SSL.Error) as error:
+            raise OrderFailed(f"what the authority issued can't be used: {error}") from None
         if kept.names() != set(self.names) or self.now() >= kept.renew_at():
             raise OrderFailed(
                 f"the authority issued a certificate for {', '.join(sorted(kept.names())) or '?'} "

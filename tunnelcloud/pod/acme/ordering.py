@@ -134,6 +134,7 @@ def order(
         LookupError,
         TypeError,
         AttributeError,
+        OverflowError,
         RecursionError,
     ) as error:
         raise OrderFailed(
