@@ -101,6 +101,14 @@ class AdminTokenTests(SQLiteCase):
         ensure(self.store, self.state)
         self.assertFalse(self.file.exists())
 
+    def test_it_is_not_made_again_because_the_clock_went_back(self):
+        self.administrator()
+        self.clock.advance(2 * DAY)
+        self.look()
+        self.clock.advance(-30 * DAY)
+        ensure(self.store, self.state)
+        self.assertFalse(self.file.exists())
+
     def test_a_file_of_somebody_else(self):
         self.administrator()
         self.clock.advance(2 * DAY)
