@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import login, public_key
+from tests.store.plans import plans_of
 from tests.store.records import RecordCase
 from tunnelcloud.store import keys, sessions, users
 from tunnelcloud.store.errors import Conflict, InvalidReference
@@ -86,7 +87,10 @@ class KeyContract(RecordCase):
 
 
 class SQLiteKeyTests(KeyContract, SQLiteCase):
-    pass
+    def test_no_other_keys_are_looked_at(self):
+        engine = self.store.backend._readers
+        [plan] = plans_of(engine, self.store.read, keys.expired_since, self.clock.moment)
+        self.assertIn("ix_keys_expires_at", plan)
 
 
 class PostgresKeyTests(KeyContract, PostgresCase):

@@ -136,7 +136,7 @@ keys = Table(
     owner("user"),
     Column("public_key", Text, nullable=False),
     Column("fingerprint", Text, nullable=False, unique=True),
-    Column("expires_at", Timestamp),
+    Column("expires_at", Timestamp, index=True),
     Column("last_used_at", Timestamp),
     Column("last_used_from", Text),
 )
