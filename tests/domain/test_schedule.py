@@ -2,7 +2,7 @@
 
 import os
 import zoneinfo
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -57,6 +57,27 @@ class ClockChangeTests(SynchronousTestCase):
         ]:
             found = self.opens(f"Sun {times} Europe/Paris", at)
             self.assertEqual(found, opening, times)
+
+    def test_an_end_that_the_clock_skips(self):
+        """At 02:30 it is over, and there is no 02:30: so it is over when the clock goes on."""
+        change = datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+        one = parse_window("Sun 01:30-02:30 Europe/Paris")
+        self.assertEqual(one.open_until(change - timedelta(minutes=15)), change)
+        self.assertIsNone(one.open_until(change))
+        self.assertIsNone(one.open_until(change + timedelta(minutes=15)))
+        night = parse_window("Sat 22:00-02:15 Europe/Paris")
+        self.assertEqual(night.open_until(change - timedelta(hours=2)), change)
+
+    def test_a_beginning_that_the_clock_skips(self):
+        change = datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
+        self.assertEqual(
+            self.opens("Sun 02:30-04:00 Europe/Paris", datetime(2027, 3, 27, tzinfo=UTC)), change
+        )
+        half = parse_window("Sun 02:10-04:00 Australia/Lord_Howe")
+        at = datetime(2027, 10, 2, tzinfo=UTC)
+        self.assertEqual(
+            half.next_opening(at).astimezone(UTC), datetime(2027, 10, 2, 15, 30, tzinfo=UTC)
+        )
 
     def test_an_hour_that_there_is_twice(self):
         at = datetime(2027, 10, 30, tzinfo=UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import frozen
@@ -16,6 +17,9 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW = re.compile(
     r"(?P<days>[A-Za-z,-]+)\s+(?P<start>\d{2}:\d{2})-(?P<end>\d{2}:\d{2})\s+(?P<zone>\S+)"
 )
+
+
+_MINUTE = timedelta(minutes=1)
 
 
 class BadWindow(ValueError):
@@ -50,9 +54,9 @@ class Window:
             day = local_day + timedelta(days=offset)
             if day.weekday() not in self.days:
                 continue
-            start = datetime.combine(day, self.start, zone)
+            start = _on_clock(datetime.combine(day, self.start, zone))
             last_day = day if self.end > self.start else day + timedelta(days=1)
-            end = datetime.combine(last_day, self.end, zone)
+            end = _on_clock(datetime.combine(last_day, self.end, zone))
             # In UTC: times of one zone are compared as its clocks show them.
             if start.astimezone(UTC) < end.astimezone(UTC):
                 yield start, end
@@ -67,6 +71,25 @@ class Window:
     def next_opening(self, at: datetime) -> datetime:
         """Say when the window opens next after ``at``, in its own zone."""
         return next(start for start, _ in self.spans_around(at) if start > at)
+
+
+def _on_clock(local: datetime) -> datetime:
+    """Give a local time, or the moment when the zone's clocks skip it as they go forward."""
+    zone, moment = local.tzinfo, local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return local
+    # Times of two zones may be the same moment, so the zone is asked for by itself.
+    return _skip(str(zone), moment)
+
+
+@lru_cache(256)
+def _skip(zone_name: str, moment: datetime) -> datetime:
+    """Find when a zone's clocks went forward last before a moment: a few hours at most."""
+    zone = ZoneInfo(zone_name)
+    offset = moment.astimezone(zone).utcoffset()
+    while (moment - _MINUTE).astimezone(zone).utcoffset() == offset:
+        moment -= _MINUTE
+    return moment.astimezone(zone)
 
 
 def _clock(value: time) -> str:
