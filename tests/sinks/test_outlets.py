@@ -17,10 +17,11 @@ from twisted.web.client import ResponseFailed
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
+from tunnelcloud.net.bounded_connections import OneConnection
 from tunnelcloud.sinks.files import FileOutlet
 from tunnelcloud.sinks.interfaces import DeliveryFailed
 from tunnelcloud.sinks.syslog import LOOK_SECONDS, SyslogOutlet, frame
-from tunnelcloud.sinks.webhook import SIGNATURE, OneConnection, WebhookOutlet
+from tunnelcloud.sinks.webhook import SIGNATURE, WebhookOutlet
 
 
 class FileTests(SynchronousTestCase):

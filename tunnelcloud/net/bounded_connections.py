@@ -6,6 +6,7 @@ of a connection are counted, below TLS.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from attrs import frozen
@@ -108,6 +109,34 @@ def bounded_way(reactor: Any, host: str, port: int, most: int, tls: Any = None) 
     """
     there = Bounded(HostnameEndpoint(reactor, host, port, timeout=CONNECT_SECONDS), most)
     return _Quiet(there if tls is None else wrapClientTLS(tls, there))
+
+
+class OneConnection(HTTPConnectionPool):
+    """Makes a connection for each request, after it has ended the one before.
+
+    A server may never end its answer, and TLS waits until the server agrees to close. Without this,
+    such connections would use up the pod's descriptors.
+    """
+
+    _last: Any = None
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__(reactor, persistent=False)  # type: ignore[no-untyped-call]
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
+        """Connect."""
+        self.hang_up()
+        return super().getConnection(key, endpoint).addCallback(self._keep)
+
+    def hang_up(self) -> None:
+        """End the connection at once, if it isn't over."""
+        last, self._last = self._last, None
+        if last is not None and last.state != "CONNECTION_LOST":
+            last.transport.abortConnection()
+
+    def _keep(self, connection: Any) -> Any:
+        self._last = connection
+        return connection
 
 
 @implementer(IAgentEndpointFactory)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet import defer, error
-from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
@@ -19,7 +18,12 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from tunnelcloud.domain.name_comparison import folded
-from tunnelcloud.net.bounded_connections import CONNECT_SECONDS, SaidTooMuch, bounded_agent
+from tunnelcloud.net.bounded_connections import (
+    CONNECT_SECONDS,
+    OneConnection,
+    SaidTooMuch,
+    bounded_agent,
+)
 from tunnelcloud.net.fetching import Fetched, FetchFailed
 from tunnelcloud.net.outgoing_tls import HttpsPolicy
 
@@ -74,7 +78,7 @@ class HttpFetch:
     """
 
     def __init__(self, reactor: Any, trust: Any = None) -> None:
-        self._agent = bounded_agent(reactor, HttpsPolicy(trust), _MAX_SAID)
+        self._policy = HttpsPolicy(trust)
         self._cooperator = Cooperator(scheduler=partial(reactor.callLater, 0))
         self._reactor = reactor
 
@@ -82,7 +86,8 @@ class HttpFetch:
         self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
     ) -> Fetched:
         """Ask; a redirect is an answer like any other."""
-        asking = defer.Deferred.fromCoroutine(self._ask(method, address, headers, body))
+        connection = OneConnection(self._reactor)
+        asking = defer.Deferred.fromCoroutine(self._ask(connection, method, address, headers, body))
         asking.addTimeout(_SECONDS, self._reactor)
         try:
             return await asking
@@ -92,11 +97,19 @@ class HttpFetch:
             raise _failed(*(reason.value for reason in failed.reasons)) from None
         except _FAILURES as failed:
             raise _failed(failed) from None
+        finally:
+            # The server may drip, have more to say, or not agree that the connection is over.
+            connection.hang_up()
 
     async def _ask(
-        self, method: str, address: str, headers: Mapping[str, str], body: bytes | None
+        self,
+        connection: OneConnection,
+        method: str,
+        address: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
     ) -> Fetched:
-        response = await self._agent.request(
+        response = await self._agent(connection).request(
             method.encode("ascii"),
             address.encode("ascii"),
             Headers({name: [value] for name, value in headers.items()}),
@@ -110,15 +123,18 @@ class HttpFetch:
         }
         return Fetched(response.code, await gathered.whole, said)
 
+    def _agent(self, connection: OneConnection) -> Any:
+        return bounded_agent(self._reactor, self._policy, _MAX_SAID, connection)
+
 
 class _Body(Protocol):
-    """Gathers an answer's body.  Its connection goes when it is too long, or nobody waits for it.
+    """Gathers an answer's body.
 
-    :ivar whole: fires with the body.
+    :ivar whole: fires with the body, or fails as soon as it is too long.
     """
 
     def __init__(self) -> None:
-        self.whole: defer.Deferred[bytes] = defer.Deferred(lambda _: self._hang_up())
+        self.whole: defer.Deferred[bytes] = defer.Deferred()
         self._pieces: list[bytes] = []
         self._length = 0
 
@@ -130,7 +146,6 @@ class _Body(Protocol):
         self._length += len(data)
         if self._length > _MAX_BODY:
             self.whole.errback(FetchFailed(f"the answer is bigger than {_MAX_BODY} bytes"))
-            self._hang_up()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Give the body, if it is whole."""
@@ -140,7 +155,3 @@ class _Body(Protocol):
             self.whole.callback(b"".join(self._pieces))
         else:
             self.whole.errback(reason)
-
-    def _hang_up(self) -> None:
-        if self.transport is not None:
-            cast(ITCPTransport, self.transport).abortConnection()

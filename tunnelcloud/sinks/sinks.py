@@ -235,9 +235,9 @@ def _trusted(setting: str, ca: Path | None) -> Any:
 
 def _webhook(url: str, secret: str) -> Callable[[Any], Outlet]:
     # Twisted's HTTP client takes half a megabyte.
-    from tunnelcloud.net.bounded_connections import bounded_agent
+    from tunnelcloud.net.bounded_connections import OneConnection, bounded_agent
     from tunnelcloud.net.outgoing_tls import HttpsPolicy
-    from tunnelcloud.sinks.webhook import OneConnection, WebhookOutlet
+    from tunnelcloud.sinks.webhook import WebhookOutlet
 
     def make(reactor: Any) -> Outlet:
         pool = OneConnection(reactor)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import FileBodyProducer, HTTPConnectionPool, ResponseFailed
+from twisted.web.client import FileBodyProducer, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
@@ -38,34 +36,6 @@ def _without_secrets(url: str) -> str:
     """Return an address's server alone: the rest may be a secret that lets anybody send there."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-class OneConnection(HTTPConnectionPool):
-    """Makes a connection for each request, after it has ended the one before.
-
-    A server may never end its answer, and TLS waits until the server agrees to close. Without this,
-    such connections would use up the pod's descriptors.
-    """
-
-    _last: Any = None
-
-    def __init__(self, reactor: Any) -> None:
-        super().__init__(reactor, persistent=False)  # type: ignore[no-untyped-call]
-
-    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
-        """Connect."""
-        self.hang_up()
-        return super().getConnection(key, endpoint).addCallback(self._keep)
-
-    def hang_up(self) -> None:
-        """End the connection at once, if it isn't over."""
-        last, self._last = self._last, None
-        if last is not None and last.state != "CONNECTION_LOST":
-            last.transport.abortConnection()
-
-    def _keep(self, connection: Any) -> Any:
-        self._last = connection
-        return connection
 
 
 class _Ignored(Protocol):
