@@ -1,7 +1,10 @@
 """Passwords as hashes, and guessing made slow."""
 
+from threading import Event
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -36,15 +39,31 @@ class PasswordTests(SynchronousTestCase):
             self.assertFalse(self.successResultOf(verifying))
 
     def test_a_crowd_is_told_to_come_back(self):
-        reactor = QueuedReactor()
-        passwords = Passwords(reactor, bytes)
+        reactor, go_on = QueuedReactor(), Event()
+        passwords = Passwords(reactor, lambda size: bytes(size) if go_on.wait(30) else b"")
         waiting = [passwords.hash("x") for _ in range(MAX_WAITING)]
         self.failureResultOf(passwords.hash("x"), Problem)
         self.failureResultOf(passwords.verify("x", None), Problem)
+        go_on.set()
         for one in waiting:
             reactor.run_one()
             self.successResultOf(one)
         self.assertNoResult(passwords.hash("x"))
+
+    def test_who_is_known_waits_for_no_stranger(self):
+        reactor, go_on = QueuedReactor(), Event()
+        passwords = Passwords(reactor, lambda size: bytes(size) if go_on.wait(30) else b"")
+        strangers = [passwords.verify("x", None, f"10.0.{one}.0/24") for one in range(MAX_WAITING)]
+        self.failureResultOf(passwords.verify("x", None, "192.0.2.0/24"), Problem)
+        known = [passwords.hash("x"), passwords.verify("x", None)]
+        go_on.set()
+        for _ in range(6):
+            reactor.run_one()
+        for one in known:
+            self.successResultOf(one)
+        for one in strangers:
+            one.addErrback(lambda failure: failure.trap(CancelledError))
+            one.cancel()
 
     def test_each_hash_has_a_salt_of_its_own(self):
         reactor = QueuedReactor()

@@ -9,8 +9,10 @@ from tests.web.support import ApiTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.store import audit, schema, users, web_sessions
+from tunnelcloud.web import worker
 from tunnelcloud.web.portal.invitations import first_administrator_link
 from tunnelcloud.web.portal.pages.sign_in import local_path
+from tunnelcloud.web.portal.password_attempts import FREE_FOR_A_NAME
 
 
 def _age(transaction, seconds):
@@ -40,6 +42,18 @@ class SignInTests(PortalTestCase):
         for word in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/"]:
             self.assertIn(word, cookie.split("; "))
         self.assertNotIn("Domain", cookie)
+
+    def test_what_a_crowd_kept_from_being_compared_is_no_failure(self):
+        browser = Browser(self)
+        form = {"name": "the-user", "password": PASSWORD}
+        most = worker.MAX_WAITING
+        for _ in range(FREE_FOR_A_NAME + 1):
+            page = Forms(browser.get("/sign-in").body.decode()).forms[0][1]
+            self.patch(worker, "MAX_WAITING", 0)
+            filled = {**dict(page), **form}
+            self.assertEqual(browser.ask("POST", "/sign-in", filled).status, 503)
+            self.patch(worker, "MAX_WAITING", most)
+        self.assertEqual(browser.send("/sign-in", form).status, 303)
 
     def test_only_the_hash_of_the_cookie_is_kept(self):
         browser = self.signed_in(Role.USER)

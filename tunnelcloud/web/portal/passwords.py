@@ -1,7 +1,8 @@
 """Passwords: made into hashes and compared with them, away from the reactor's thread.
 
-Argon2id as OWASP advises it: 19 MiB, two passes, one lane.  One at a time, so that a crowd of
-sign-ins costs one core and one hash's memory, not the machine.
+Argon2id as OWASP advises it: 19 MiB, two passes, one lane.  One at a time for all strangers, so
+that a crowd of sign-ins costs one core and one hash's memory, not the machine; and one at a time
+for people whom the pod knows, who don't wait for strangers.
 """
 
 from __future__ import annotations
@@ -71,26 +72,25 @@ class Passwords:
 
     def __init__(self, reactor: IReactorFromThreads, random: Callable[[int], bytes]) -> None:
         self._random = random
-        self._worker = Worker(
-            reactor,
-            "passwords",
-            "too many people are signing in at this moment: try again in a few seconds",
-            takes_turns=False,
-        )
+        text = "too many people are signing in at this moment: try again in a few seconds"
+        self._of_strangers = Worker(reactor, "passwords", text, takes_turns=False)
+        self._of_known = Worker(reactor, "passwords-known", text, takes_turns=False)
         self._nobodys: str | None = None
 
     def hash(self, password: str) -> Deferred[str]:
-        """Give the hash of a new password."""
-        return self._worker.run(lambda: hash_password(password, self._random(_SALT_LENGTH)))
+        """Give the hash of a new password, which only somebody known may choose."""
+        return self._of_known.run(lambda: hash_password(password, self._random(_SALT_LENGTH)))
 
-    def verify(self, password: str, hashed: str | None, source: str = "") -> Deferred[bool]:
+    def verify(self, password: str, hashed: str | None, stranger: str = "") -> Deferred[bool]:
         """Tell whether a password is the one of a hash.
 
         :param hashed: None for who has none: never right, and it takes the same time.
-        :param source: who takes turns with others.
+        :param stranger: the network of somebody who may be anybody; empty for who is signed in, or
+            signed in from this browser before.
         """
         compare = partial(self._compare, password[: MAX_LENGTH + 1], hashed)
-        return self._worker.run(compare, source=source)
+        worker = self._of_strangers if stranger else self._of_known
+        return worker.run(compare, source=stranger)
 
     def _compare(self, password: str, hashed: str | None) -> bool:
         if self._nobodys is None:

@@ -122,7 +122,12 @@ class _Account:
         if wait:
             return f"too many attempts: try again in {wait} s", None
         hashed = await self.context.store.read(users.password_hash, user.id)
-        if not await self.passwords.verify(password, hashed):
+        try:
+            right = await self.passwords.verify(password, hashed)
+        except Problem:  # a crowd: nothing was compared, so nothing was guessed
+            self.attempts.take_back(attempt)
+            raise
+        if not right:
             await self._refused(visit, "wrong password")
             return "this is not your password", hashed
         self.attempts.succeeded(attempt)

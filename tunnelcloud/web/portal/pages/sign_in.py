@@ -27,6 +27,7 @@ from tunnelcloud.web.portal.session_start import (
     refusal,
 )
 from tunnelcloud.web.portal.sign_in_cookies import SignIns, new_secret
+from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 
@@ -116,7 +117,11 @@ class _SignIn:
                 return await entry.reply(visit, self.sign_ins)
             text = f"Too many attempts: try again in {wait} s."
             return await self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
-        right = await self._is_right(password, found, visit)
+        try:
+            right = await self._is_right(password, found, "" if attempt.device else visit.party)
+        except Problem:  # a crowd: nothing was compared, so nothing was guessed
+            self.attempts.take_back(attempt)
+            raise
         if found is None or not right:
             whose = await self.context.store.read(users.find_login, name)
             event = refusal(whose, name, visit.source_ip, "wrong name or password")
@@ -128,9 +133,9 @@ class _SignIn:
         self.attempts.succeeded(attempt)
         return await entry.reply(visit, self.sign_ins)
 
-    async def _is_right(self, password: str, found: tuple[User, str] | None, visit: Visit) -> bool:
+    async def _is_right(self, password: str, found: tuple[User, str] | None, stranger: str) -> bool:
         hashed = None if found is None else found[1]
-        return await self.passwords.verify(password, hashed, visit.party)
+        return await self.passwords.verify(password, hashed, stranger)
 
     async def _entered(
         self,
@@ -165,7 +170,7 @@ class _SignIn:
         if not self.attempts.begin_slowed(attempt):
             return None
         try:
-            right = await self._is_right(password, found, visit)
+            right = await self._is_right(password, found, visit.party)
             if found is None or not right:
                 return None
             return await self._entered(attempt.name, found, visit, next_page, with_code_only=True)
