@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
-from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.addresses import source_group, source_groups
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import api_tokens, audit, device_logins, users
 from tunnelcloud.store.device_logins import LIFETIME_SECONDS, MAX_OF_A_SOURCE, Progress
@@ -87,6 +87,26 @@ class DeviceLoginContract:
         self.poll()
         soon = self.store.write(device_logins.poll, b"secret", b"token", MONTH)
         self.assertEqual(soon.progress, Progress.TOO_SOON)
+
+    def test_many_of_one_source_cost_no_more_than_one(self):
+        """Each is begun in the one thread that writes, where logins wait for it."""
+        looked_at = []
+
+        def look(address):
+            looked_at.append(address)
+            return source_groups(address)
+
+        self.patch(device_logins, "source_groups", look)
+
+        def cost(numbers):
+            for number in numbers:
+                looked_at.clear()
+                source = f"192.0.2.{number % 3}"
+                self.assertTrue(self.begin(b"%d" % number, f"code-{number}", source))
+            return len(looked_at)
+
+        few = cost(range(30))
+        self.assertEqual(cost(range(30, 120)), few)
 
     def test_one_source_has_only_so_many_waiting(self):
         for number in range(MAX_OF_A_SOURCE):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from attrs import asdict, evolve, frozen
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, update
 
 from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.entities import ApiToken
@@ -146,34 +146,43 @@ def has_room(transaction: Transaction, source_ip: str) -> bool:
 
 
 @frozen
-class _Waiting:
-    """One that waits, and where it comes from."""
+class _Source:
+    """A source of which some wait.
 
-    secret_hash: bytes
-    source_ip: str
+    :ivar name: the network that counts as one source.
+    :ivar address: one of its addresses.
+    :ivar count: how many wait.
+    """
+
+    name: str
+    address: str
+    count: int
 
     @property
     def site(self) -> str:
         """Name the widest network that one site may have."""
-        return source_groups(self.source_ip)[-1][0]
+        return source_groups(self.address)[-1][0]
 
 
-def _waiting(transaction: Transaction, kind: Kind) -> list[_Waiting]:
-    """Give what waits, the oldest first; ``MAX_WAITING`` at most."""
+def _waiting(transaction: Transaction, kind: Kind) -> list[_Source]:
+    """Count what waits, by its source: however many of one wait, they are one row here."""
     query = (
-        select(table.c.secret_hash, table.c.source_ip)
+        select(table.c.source, func.min(table.c.source_ip), func.count())
         .where(table.c.expires_at > transaction.now(), kind.rows)
-        .order_by(table.c.created_at)
+        .group_by(table.c.source)
     )
-    return [_Waiting(*row) for row in transaction.connection.execute(query)]
+    return [_Source(*row) for row in transaction.connection.execute(query)]
 
 
-def _has_most(waiting: Sequence[_Waiting], source_ip: str, most: int) -> bool:
+def _has_most(waiting: Sequence[_Source], source_ip: str, most: int) -> bool:
     """Tell whether a source, or a network around it, has as many as it may.
 
     :param most: of a source; a network may have as many times more as its share is larger.
     """
-    counts = Counter(group for one in waiting for group, _ in source_groups(one.source_ip))
+    counts: Counter[str] = Counter()
+    for one in waiting:
+        for group, _ in source_groups(one.address):
+            counts[group] += one.count
     return any(counts[group] >= most * share for group, share in source_groups(source_ip))
 
 
@@ -188,14 +197,22 @@ def _make_room(transaction: Transaction, source_ip: str, kind: Kind, most: int) 
     waiting = _waiting(transaction, kind)
     if _has_most(waiting, source_ip, most):
         return False
-    if len(waiting) < MAX_WAITING:
+    sites: Counter[str] = Counter()
+    for one in waiting:
+        sites[one.site] += one.count
+    if sites.total() < MAX_WAITING:
         return True
-    sites = Counter(one.site for one in waiting)
     [(largest, count)] = sites.most_common(1)
-    if count <= sites[_Waiting(b"", source_ip).site] + 1:
+    if count <= sites[_Source("", source_ip, 0).site] + 1:
         return False
-    oldest = next(one for one in waiting if one.site == largest)
-    ended = delete(table).where(table.c.secret_hash == oldest.secret_hash)
+    of_largest = table.c.source.in_([one.name for one in waiting if one.site == largest])
+    oldest = (
+        select(table.c.secret_hash)
+        .where(table.c.expires_at > transaction.now(), kind.rows, of_largest)
+        .order_by(table.c.created_at)
+        .limit(1)
+    )
+    ended = delete(table).where(table.c.secret_hash == oldest.scalar_subquery())
     transaction.connection.execute(ended)
     return True
 
