@@ -145,45 +145,37 @@ def has_room(transaction: Transaction, source_ip: str) -> bool:
     return not _has_most(waiting, source_ip, MAX_OF_A_SOURCE)
 
 
-@frozen
-class _Source:
-    """A source of which some wait.
-
-    :ivar name: the network that counts as one source.
-    :ivar address: one of its addresses.
-    :ivar count: how many wait.
-    """
-
-    name: str
-    address: str
-    count: int
-
-    @property
-    def site(self) -> str:
-        """Name the widest network that one site may have."""
-        return source_groups(self.address)[-1][0]
+_Waiting = Sequence[tuple[str, str, int]]
+"""Sources of which some wait: the network that counts as one source, one of its addresses, and how
+many wait."""
 
 
-def _waiting(transaction: Transaction, kind: Kind) -> list[_Source]:
+def _waiting(transaction: Transaction, kind: Kind) -> _Waiting:
     """Count what waits, by its source: however many of one wait, they are one row here."""
     query = (
         select(table.c.source, func.min(table.c.source_ip), func.count())
         .where(table.c.expires_at > transaction.now(), kind.rows)
         .group_by(table.c.source)
     )
-    return [_Source(*row) for row in transaction.connection.execute(query)]
+    return [tuple(row) for row in transaction.connection.execute(query).all()]
 
 
-def _has_most(waiting: Sequence[_Source], source_ip: str, most: int) -> bool:
+def _has_most(waiting: _Waiting, source_ip: str, most: int) -> bool:
     """Tell whether a source, or a network around it, has as many as it may.
 
     :param most: of a source; a network may have as many times more as its share is larger.
     """
-    counts: Counter[str] = Counter()
-    for one in waiting:
-        for group, _ in source_groups(one.address):
-            counts[group] += one.count
+    counts = dict.fromkeys((group for group, _ in source_groups(source_ip)), 0)
+    for _, address, count in waiting:
+        for group, _ in source_groups(address):
+            if group in counts:
+                counts[group] += count
     return any(counts[group] >= most * share for group, share in source_groups(source_ip))
+
+
+def _site(address: str) -> str:
+    """Name the widest network that one site may have."""
+    return source_groups(address)[-1][0]
 
 
 def _make_room(transaction: Transaction, source_ip: str, kind: Kind, most: int) -> bool:
@@ -197,15 +189,17 @@ def _make_room(transaction: Transaction, source_ip: str, kind: Kind, most: int) 
     waiting = _waiting(transaction, kind)
     if _has_most(waiting, source_ip, most):
         return False
-    sites: Counter[str] = Counter()
-    for one in waiting:
-        sites[one.site] += one.count
-    if sites.total() < MAX_WAITING:
+    if sum(count for _, _, count in waiting) < MAX_WAITING:
         return True
+    sites: Counter[str] = Counter()
+    for _, address, count in waiting:
+        sites[_site(address)] += count
     [(largest, count)] = sites.most_common(1)
-    if count <= sites[_Source("", source_ip, 0).site] + 1:
+    if count <= sites[_site(source_ip)] + 1:
         return False
-    of_largest = table.c.source.in_([one.name for one in waiting if one.site == largest])
+    of_largest = table.c.source.in_(
+        [name for name, address, _ in waiting if _site(address) == largest]
+    )
     oldest = (
         select(table.c.secret_hash)
         .where(table.c.expires_at > transaction.now(), kind.rows, of_largest)

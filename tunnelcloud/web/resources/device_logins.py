@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from http import HTTPStatus
 
-from attrs import frozen
+from attrs import field, frozen
 
-from tunnelcloud.domain.addresses import source_group
+from tunnelcloud.domain.addresses import party_of, source_group
 from tunnelcloud.domain.tokens import hash_secret, new_api_token, new_link_secret, new_user_code
 from tunnelcloud.net.escaping import escape
+from tunnelcloud.net.one_at_a_time import OneAtATime
 from tunnelcloud.store import device_logins
 from tunnelcloud.store.device_logins import INTERVAL_SECONDS, LIFETIME_SECONDS, Progress
 from tunnelcloud.web.models.device_logins import (
@@ -39,7 +40,13 @@ def make_routes(context: ApiContext) -> list[Route]:
 
 @frozen
 class _DeviceLogins:
+    """Logins of command lines.
+
+    :ivar _begun: strangers begin them; each takes some milliseconds while thousands wait.
+    """
+
     context: ApiContext
+    _begun: OneAtATime = field(factory=OneAtATime)
 
     @operation(
         "POST",
@@ -53,17 +60,20 @@ class _DeviceLogins:
         """Ask to be let in; a person types the code at the address that is answered."""
         secret = new_link_secret(self.context.random)
         code = new_user_code(self.context.random)
-        begun = await self.context.store.read(
-            device_logins.has_room, call.source_ip
-        ) and await self.context.store.write(
-            device_logins.begin,
-            secret_hash=hash_secret(secret),
-            user_code=code,
-            client=escape(call.body_as(NewDeviceLogin).client),
-            source_ip=call.source_ip,
-            source=source_group(call.source_ip),
-        )
-        if not begun:
+
+        async def begin() -> bool:
+            return await self.context.store.read(
+                device_logins.has_room, call.source_ip
+            ) and await self.context.store.write(
+                device_logins.begin,
+                secret_hash=hash_secret(secret),
+                user_code=code,
+                client=escape(call.body_as(NewDeviceLogin).client),
+                source_ip=call.source_ip,
+                source=source_group(call.source_ip),
+            )
+
+        if not await self._begun.run(party_of(call.source_ip), begin):
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too many command lines wait at your address: finish those, or wait 10 minutes",
