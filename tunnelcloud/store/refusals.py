@@ -6,13 +6,17 @@ not have: neither may make the pod write without end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable
 from tunnelcloud.store.transaction import Transaction
 
 EACH_OF_A_SOURCE = 20
@@ -60,8 +64,8 @@ class Refusals:
         """Tell whether one more of a group is to be written; say by ``note`` what came of it."""
         return self._written.get(group, 0) < EACH_OF_A_SOURCE and self._total < self.each_of_all
 
-    def note(self, event: AuditEvent, group: str, written: bool) -> None:
-        """Count an event that somebody wrote, or one that is to be summed up."""
+    def note(self, event: AuditEvent, group: str, written: bool, count: int = 1) -> None:
+        """Count an event that somebody wrote, or some that are to be summed up."""
         if not self._running:
             self._running = True
             self.clock.callLater(SECONDS, self._minute_is_over)
@@ -73,19 +77,32 @@ class Refusals:
             group = ""  # of many sources, only the number is kept
             event = AuditEvent(event.event, pod_id=event.pod_id)
         unwritten = self._unwritten.setdefault((event.event, group), _Unwritten(event))
-        unwritten.count += 1
+        unwritten.count += count
 
     def _minute_is_over(self) -> None:
-        sums = [
-            evolve(one.event, data={"reason": SUMMED_UP, "count": one.count})
-            for one in self._unwritten.values()
-        ]
+        unwritten, self._unwritten = self._unwritten, {}
         self._running, self._total = False, 0
         self._written.clear()
-        self._unwritten.clear()
-        if sums:
-            writing = self.store.write(_audit, *sums)
-            writing.addErrback(lambda failure: _log.failure("refusals were not written", failure))
+        if unwritten:
+            sums = [
+                evolve(one.event, data={"reason": SUMMED_UP, "count": one.count})
+                for one in unwritten.values()
+            ]
+            self.store.write(_audit, *sums).addErrback(self._not_written, unwritten)
+
+    def _not_written(
+        self, failure: Failure, unwritten: Mapping[tuple[str, str], _Unwritten]
+    ) -> None:
+        """Add sums that the database didn't take to those of the minute that has begun."""
+        if not failure.check(StoreUnavailable):
+            _log.failure("refusals were not written", failure)
+            return
+        why = failure.getErrorMessage()
+        _log.warn("refusals can't be written now: {why}", why=why)
+        if failure.check(OutcomeUnknown):
+            return  # most likely they are written: no refusal is counted twice
+        for (_, group), one in unwritten.items():
+            self.note(one.event, group, written=False, count=one.count)
 
 
 def _audit(transaction: Transaction, *events: AuditEvent) -> None:
