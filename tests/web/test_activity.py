@@ -115,6 +115,8 @@ class AuditTests(ApiTestCase):
         for dates, count in [
             ("since=2020-01-01T00:00:00Z", 1200),
             ("until=2020-01-01T00:00:00Z", 0),
+            ("since=0001-01-01T00:00:00Z", 1200),
+            ("until=9999-12-31T23:59:59-23:59", 1200),
         ]:
             path = f"/api/v1/audit/export?event=login.refused&{dates}"
             self.assertEqual(len(self.ask("GET", path).body.splitlines()), count, dates)

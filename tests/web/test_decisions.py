@@ -51,6 +51,18 @@ class DecisionTests(ApiTestCase):
         self.live.used = Usage(sessions=1, channels={self.tunnel["id"]: 2})
         self.assertEqual(self.explain()["reason"], "db: 2 of 2 connections are open")
 
+    def test_a_time_at_the_edge_of_what_there_is(self):
+        """The hours of a policy are looked for some days before and after it."""
+        windows = ["Mon-Sun 00:00-24:00 Pacific/Auckland", "Fri 22:00-06:00 America/New_York"]
+        policy = self.api("POST", "/policies", {"name": "hours", "windows": windows})
+        self.assign(self.tunnel, self.user, policy_id=policy["id"])
+        question = {"user": "alice", "tunnel": "db"}
+        for at in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-20T00:00:00-23:00"]:
+            answer = self.ask("POST", "/api/v1/explain", {**question, "at": at})
+            self.assertEqual((answer.status, answer.faults), (422, ["at"]), at)
+        for at in ["1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"]:
+            self.assertEqual(self.explain(at=at)["allowed"], True, at)
+
     def test_at_a_time_from_an_address(self):
         body = {
             "name": "office",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -35,6 +35,9 @@ _LATEST = first_rows(select(*_COLUMNS).order_by(table.c.id.desc()))
 _LONGEST_STEP_BACK = timedelta(hours=25)
 """Events of the time after a clock went back so far are still found by their own time."""
 
+_LAST_ADDED_TO = datetime.max.replace(tzinfo=UTC) - _LONGEST_STEP_BACK
+"""The last moment to which such a step can be added."""
+
 
 def _since(moment: datetime) -> ColumnElement[bool]:
     # In the order in which they were recorded, so that a follower misses none.
@@ -42,7 +45,8 @@ def _since(moment: datetime) -> ColumnElement[bool]:
 
 
 def _until(moment: datetime) -> ColumnElement[bool]:
-    return and_(table.c.at < moment, table.c.id < first_id("event", moment + _LONGEST_STEP_BACK))
+    beyond = min(moment, _LAST_ADDED_TO) + _LONGEST_STEP_BACK
+    return and_(table.c.at < moment, table.c.id < first_id("event", beyond))
 
 
 FILTERS: dict[str, Filter] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,6 +17,18 @@ def _address(value: str) -> str:
     if address is None:
         raise ValueError("use an IPv4 or an IPv6 address")
     return str(address)
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+
+
+def _moment(value: datetime) -> datetime:
+    """Refuse a time around which there are no whole weeks, which hours of policies are worked out
+    in.
+    """
+    if not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        raise ValueError(f"use a time in a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return value
 
 
 Address = Annotated[
@@ -34,7 +47,7 @@ class Question(Body):
     port: Port | None = None
     method: _Method = Method.TOKEN
     source_ip: Address | None = None
-    at: Instant | None = None
+    at: Annotated[Instant, AfterValidator(_moment)] | None = None
     session_seconds: Annotated[int, Field(ge=0, le=31_622_400), WHOLE] = Field(
         default=0, description="How long the session has been open already."
     )
