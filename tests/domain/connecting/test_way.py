@@ -290,6 +290,21 @@ class ToolTests(SynchronousTestCase):
         for slug, text in everything_of(one):
             self.assertNotIn("10.0.0.5", text, slug)
 
+    def test_a_way_looks_at_the_other_tunnels_when_it_is_made(self):
+        """A user may have thousands, and each forward of each text names the target."""
+        looks = []
+
+        class Others(list):
+            def __iter__(self):
+                looks.append("look")
+                return super().__iter__()
+
+        one = way(tunnel(ports=((8000, 8015),)), others=Others([tunnel("other")]))
+        made = len(looks)
+        list(everything_of(one))
+        self.assertEqual(len(looks), made)
+        self.assertLessEqual(made, 2)
+
     def test_nothing_turns_the_check_of_host_keys_off(self):
         for _, text in everything_of(way()):
             self.assertNotRegex(text, re.compile("stricthostkeychecking", re.IGNORECASE))

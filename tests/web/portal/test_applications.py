@@ -3,6 +3,7 @@
 import gzip
 import html
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -26,7 +27,7 @@ from tunnelcloud.store import (
     user_views,
 )
 from tunnelcloud.web.interfaces import ConnectorHealth, Usage
-from tunnelcloud.web.portal.pages import applications
+from tunnelcloud.web.portal.pages import applications, making_keys, tunnel_choices, tunnel_page
 from tunnelcloud.web.resources.tunnel_standing import own_standing
 
 CHOSEN = ("tool", "client")
@@ -51,6 +52,27 @@ class ApplicationsTests(PortalTestCase):
     def command(self, path):
         page = self.browser.get(path).body.decode()
         return html.unescape(re.search(r'<pre id="command">(.*?)</pre>', page, re.DOTALL)[1])
+
+    def test_what_takes_a_look_at_all_ports_is_done_away_from_the_reactor(self):
+        """Of 2,600 tunnels with twelve ports each, that took up to 450 ms."""
+        threads = {}
+
+        def noting(module, name):
+            real = getattr(module, name)
+
+            def noted(*args):
+                threads.setdefault(name, set()).add(threading.get_ident())
+                return real(*args)
+
+            self.patch(module, name, noted)
+
+        noting(tunnel_choices, "suggested_ports")
+        noting(making_keys, "suggested_ports")
+        noting(tunnel_page, "tool_settings")
+        self.browser.get(f"{self.panel}?client=putty")
+        self.browser.send_on("/keys/new", {"kind": "openssh", "title": "new"})
+        self.assertEqual(set(threads), {"suggested_ports", "tool_settings"})
+        self.assertNotIn(threading.get_ident(), set().union(*threads.values()))
 
     def test_a_card_for_each_of_ones_own(self):
         other = self.make_tunnel("other")

@@ -45,6 +45,7 @@ class Way:
     :ivar key_file: where the private key is; empty for where ssh looks by itself.
     :ivar known_hosts: lines with the pod's host keys, of every name it has.
     :ivar fingerprints: of the host keys, as ``SHA256:…``.
+    :ivar target: the destination of forwards, without brackets; what ``others`` leave by default.
     """
 
     tunnel: Tunnel
@@ -57,6 +58,12 @@ class Way:
     key_file: str = ""
     known_hosts: Sequence[str] = ()
     fingerprints: Sequence[str] = ()
+    target: str = field()
+
+    @target.default
+    def _chosen_target(self) -> str:
+        # Once: it takes a look at all of the user's tunnels.
+        return destination_host(self.tunnel, self.others)
 
     @property
     def host(self) -> str:
@@ -67,11 +74,6 @@ class Way:
     def port(self) -> int:
         """Give the port that the SSH client connects to."""
         return self.pod.port
-
-    @property
-    def target(self) -> str:
-        """Name the destination of forwards, without brackets."""
-        return destination_host(self.tunnel, self.others)
 
     @property
     def target_in_forward(self) -> str:
@@ -116,7 +118,7 @@ class Way:
             self.login,
             self.method,
             self.pod,
-            others=self.others,
+            target=self.target,
             local_address=self.local_address,
             local_ports=self.local_ports,
             key_file=self.key_file,

@@ -19,7 +19,7 @@ from tunnelcloud.domain.connecting.new_keys import first_use
 from tunnelcloud.domain.connecting.way import Way, logins_of
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.slugs import slug
-from tunnelcloud.domain.ssh_command import suggested_ports
+from tunnelcloud.domain.ssh_command import own_host, suggested_ports
 from tunnelcloud.pki.key_files import LONGEST_PASSPHRASE, KeyFormat, NewKeyFile, make_key_file
 from tunnelcloud.store import pinned_tunnels
 from tunnelcloud.web.portal.api_calls import Operations, faults
@@ -177,13 +177,17 @@ class _KeyMaking:
         found.sort(key=lambda one: (one.id not in pinned, order.get(one.id, len(order))))
         live, way = self.context.live, None
         if found:
+            # This takes a look at each port of all of their tunnels.
+            ports = await self.context.showing.run(
+                lambda: suggested_ports(found[0], opened), source=visit.who().user.id
+            )
             way = Way(
                 tunnel=found[0],
                 login=logins_of(view.user, found[0])[0],
                 method=Method.KEY,
                 pod=live.ssh_public_address,
-                others=opened,
-                local_ports=suggested_ports(found[0], opened),
+                target=own_host(view, found[0]),
+                local_ports=ports,
                 fingerprints=[one.fingerprint for one in live.host_keys()],
             )
         systems = first_use(key["file"], way, putty=key["putty"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +16,7 @@ from tunnelcloud.domain.entities import UserView
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy import allowed_token_sessions
 from tunnelcloud.domain.quantities import counted
+from tunnelcloud.domain.ssh_command import own_host
 from tunnelcloud.ssh.interfaces import DoctorStep
 from tunnelcloud.store import pinned_tunnels, user_views
 from tunnelcloud.store.own_pages import Connected, read_connected
@@ -54,7 +56,6 @@ class _Opened:
 
     view: UserView
     tunnel: Tunnel
-    others: Sequence[Tunnel]
     choices: Choices
     pinned: bool
 
@@ -122,8 +123,11 @@ class _Panel:
         tunnel = _find(others, tunnel_id)
         methods = methods_of(view, tunnel)
         last = read_last_tools(visit.tools)
-        choices = read_choices(view, tunnel, methods, others, visit.query, last)
-        return _Opened(view, tunnel, others, choices, tunnel_id in pinned)
+        # This takes a look at each port of all of their tunnels.
+        choices = await self.context.showing.run(
+            lambda: read_choices(view, tunnel, methods, others, visit.query, last), source=user_id
+        )
+        return _Opened(view, tunnel, choices, tunnel_id in pinned)
 
     async def _shown(
         self,
@@ -139,7 +143,7 @@ class _Panel:
             login=choices.login,
             method=choices.method,
             pod=live.ssh_public_address,
-            others=opened.others,
+            target=own_host(opened.view, tunnel),
             local_address=choices.local.used,
             local_ports={forward.port: forward.local for forward in choices.forwards},
             key_file=choices.key_file.used,
@@ -147,7 +151,10 @@ class _Panel:
             fingerprints=[key.fingerprint for key in live.host_keys()],
         )
         windows = "Windows" in visit.user_agent
-        shell = Shell.POWERSHELL if windows else Shell.POSIX
+        # A tunnel may have a thousand ports, and each stands in every text.
+        texts = await self.context.showing.run(
+            partial(_texts, way, choices, windows), source=opened.view.user.id
+        )
         offline, connected = await self.context.store.read(
             reader_of_connection(self.context), opened.view.user.id, tunnel
         )
@@ -160,10 +167,8 @@ class _Panel:
             "is_open": bool(live.usage(opened.view.user.id).channels.get(tunnel.id)),
             "choices": choices,
             "way": way,
-            "command": QUOTING[shell](way.arguments()),
             "windows": windows,
-            "client": choices.client and tool_settings(choices.client, way, choices.methods),
-            "tool": tool_settings(choices.tool, way, choices.methods),
+            **texts,
             "client_names": CLIENT_NAMES,
             "tool_names": CONNECTING_NAMES,
             "token_sessions": allowed_token_sessions(opened.view, tunnel.id),
@@ -173,6 +178,16 @@ class _Panel:
         }
         status = HTTPStatus.UNPROCESSABLE_ENTITY if choices.faulty else HTTPStatus.OK
         return Shown("application.html", values, status, tools=_remembered(visit, opened))
+
+
+def _texts(way: Way, choices: Choices, windows: bool) -> dict[str, Any]:
+    """Give the command, and the settings of the chosen client and tool."""
+    shell = Shell.POWERSHELL if windows else Shell.POSIX
+    return {
+        "command": QUOTING[shell](way.arguments()),
+        "client": choices.client and tool_settings(choices.client, way, choices.methods),
+        "tool": tool_settings(choices.tool, way, choices.methods),
+    }
 
 
 def _connection(tunnel_id: str, connected: Sequence[Connected]) -> dict[str, Any]:
