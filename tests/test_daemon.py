@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import socket
 import sys
 
@@ -101,3 +102,43 @@ class ListeningTests(SynchronousTestCase):
         self.patch(daemon, "has_both_families", lambda: True)
         for chosen in ("127.0.0.1", "0.0.0.0"):
             self.assertEqual(self.interfaces(f"tcp:2222:interface={chosen}"), [chosen])
+
+
+class HangupTests(SynchronousTestCase):
+    def setUp(self):
+        for one in (signal.SIGHUP, signal.SIGUSR1):
+            self.addCleanup(signal.signal, one, signal.getsignal(one))
+            signal.signal(one, signal.SIG_DFL)
+        self.calls = []
+
+    def callFromThread(self, call):
+        """As a reactor does."""
+        self.calls.append(call)
+
+    def hang_up(self, times):
+        for _ in range(times):
+            signal.raise_signal(signal.SIGHUP)
+
+    def test_signals_that_come_at_once_are_heard_once(self):
+        for hear in (daemon.on_hangup, daemon.outlive_hangup):
+            heard = []
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            hear(self, lambda heard=heard: heard.append(len(self.calls)))
+            self.hang_up(100)
+            self.assertEqual(len(self.calls), 1)
+            self.calls.pop()()
+            self.assertEqual(len(heard), 1)
+            self.hang_up(2)
+            self.assertEqual(len(self.calls), 1, "what comes afterwards is heard, too")
+            self.calls.pop()()
+            self.assertEqual(len(heard), 2)
+
+    def test_a_start_outlives_it(self):
+        daemon.outlive_early_hangup()
+        self.hang_up(1)
+        self.assertEqual(self.calls, [])
+
+    def test_a_start_that_is_to_ignore_it_still_does(self):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        daemon.outlive_early_hangup()
+        self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)

@@ -151,8 +151,17 @@ def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:
 
     Without a handler either signal would end the program, and with it all streams.
     """
-    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reload))
+    signal.signal(signal.SIGHUP, _once_at_a_time(reactor, reload))
     _outlive_usr1()
+
+
+def outlive_early_hangup() -> None:
+    """Let SIGHUP not end a start, which reads all that there is to reload.
+
+    A start may upgrade the database for minutes, in which logs may be rotated.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def outlive_hangup(reactor: Any, hear: Callable[[], object]) -> None:
@@ -161,8 +170,24 @@ def outlive_hangup(reactor: Any, hear: Callable[[], object]) -> None:
     :param hear: called for each SIGHUP, unless something else in the process takes it.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hear))
+        signal.signal(signal.SIGHUP, _once_at_a_time(reactor, hear))
     _outlive_usr1()
+
+
+def _once_at_a_time(reactor: Any, hear: Callable[[], object]) -> Callable[..., None]:
+    """Make a handler: of the signals that come before it was called, one calls it."""
+    waiting: list[object] = []
+
+    def call() -> None:
+        waiting.clear()
+        hear()
+
+    def handle(*_: object) -> None:
+        if not waiting:
+            waiting.append(None)
+            reactor.callFromThread(call)
+
+    return handle
 
 
 def _outlive_usr1() -> None:

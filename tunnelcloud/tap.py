@@ -117,9 +117,11 @@ def makeService(options: Options) -> IService:
 
 
 def _pod(reactor: Any, options: usage.Options) -> PodService:
+    from tunnelcloud.daemon import outlive_early_hangup
     from tunnelcloud.pod.starting import make_pod
     from tunnelcloud.settings import read_pod_settings
 
+    outlive_early_hangup()
     read = partial(read_pod_settings, options["config"], options["state"])
     # attrs keeps the source of all that it generates there, which takes a megabyte.
     linecache.clearcache()

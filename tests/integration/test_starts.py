@@ -1,5 +1,6 @@
 """What stops a start does so in one clear line, with exit status 1, and changes nothing."""
 
+import os
 import re
 import shlex
 import signal
@@ -8,12 +9,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.processes import PATIENCE, Process, twistd
+from tests.integration.processes import PATIENCE, Process, free_port, twistd
 from tests.requirements import require_executable
 
 ENDED_IN_ORDER = (0, -signal.SIGTERM)
@@ -101,6 +103,48 @@ class PodStartTests(StartCase):
         self.assertEqual(process.process.wait(PATIENCE), 1)
         process.wait_for("say which part: pod, connector or demo")
         process.stop()
+
+
+_MIGRATING = """
+import os, sys, time
+from tunnelcloud.store import migration_in_child
+def migrate(*_):
+    print("child", os.getpid(), file=sys.__stdout__, flush=True)
+    time.sleep(600)
+migration_in_child.open_store = migrate
+"""
+"""A migration that takes long, in the child that does it."""
+
+
+class MigratingTests(StartCase):
+    """What becomes of a start that upgrades the database, which may take minutes."""
+
+    def start(self):
+        self.config = self.pod_config(ssh_port=free_port())
+        pod = twistd("pod", "--config", self.config, preparation=_MIGRATING)
+        self.addCleanup(pod.stop)
+        self.child = int(pod.wait_for(r"^child (\d+)")[1])
+        return pod
+
+    def test_a_hangup_ends_nothing(self):
+        pod = self.start()
+        pod.process.send_signal(signal.SIGHUP)
+        os.kill(self.child, signal.SIGTERM)
+        pod.wait_for("is ready")
+
+    def test_the_next_start_can_begin_after_a_crash(self):
+        self.start().kill()
+        # Once its parent has ended the child goes, too; it may take a moment.
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            after = twistd("pod", "--config", self.config)
+            try:
+                after.wait_for("is ready")
+                break
+            except AssertionError:
+                self.assertLess(time.monotonic(), deadline)
+            finally:
+                after.stop()
 
 
 class HelpTests(StartCase):

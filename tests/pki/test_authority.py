@@ -16,6 +16,7 @@ from tunnelcloud.pki.authority import (
     CertificateAuthority,
     NotAConnectorCertificate,
     UntrustedPod,
+    WrongClock,
     check_pod_certificate,
     connector_id_of,
     load_or_make_authority,
@@ -76,6 +77,14 @@ class IssuingTests(SynchronousTestCase):
                 check_pod_certificate(certificate, authority, when)
         with self.assertRaises(NotAConnectorCertificate):
             connector_id_of(certificate)
+
+    def test_a_ca_of_another_time_is_told_apart_from_another_ca(self):
+        early = CertificateAuthority.create(NOW + 30 * DAY)
+        issued = early.issue_pod_certificate(NOW, DAY)
+        certificate = x509.load_pem_x509_certificate(issued.pem)
+        with self.assertRaises(WrongClock) as raised:
+            check_pod_certificate(certificate, early.certificate, NOW)
+        self.assertIn("the pod's CA is good from", str(raised.exception))
 
     def test_a_ca_is_no_connector(self):
         with self.assertRaises(NotAConnectorCertificate):

@@ -54,6 +54,12 @@ class EndingTests(SynchronousTestCase):
         )
         self.assertEqual(self.ending.warnings(), [own])
 
+    def test_a_ca_that_was_made_while_the_clock_was_ahead(self):
+        self.keys.authorities = Authorities(CertificateAuthority.create(NOW + 3650 * DAY))
+        [one] = self.ending.warnings()
+        self.assertIn("is good from 2036-02-26 on, so no connector takes it", one.text)
+        self.assertIn("tunnelcloud authority rotate", one.text)
+
     def test_connectors_are_named_until_they_are_renewed(self):
         self.found = EndingSoon(NOW + DAY, 12, ("paris", "rome"))
         self.successResultOf(self.ending.look())

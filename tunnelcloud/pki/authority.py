@@ -275,6 +275,8 @@ def check_pod_certificate(
     except (VerificationError, ValueError) as error:
         if not is_of_its_time(certificate, now):
             raise WrongClock(f"the pod's certificate is {clock_text(certificate, now)}") from error
+        if not is_of_its_time(authority, now):
+            raise WrongClock(f"the pod's CA is {clock_text(authority, now)}") from error
         raise UntrustedPod(f"the pod's certificate is not good: {error}") from error
 
 

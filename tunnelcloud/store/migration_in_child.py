@@ -6,7 +6,9 @@ Alembic and what it loads are 10 MiB that a pod would keep for as long as it run
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +17,9 @@ from pathlib import Path
 from tunnelcloud.store.engine import open_store
 from tunnelcloud.store.migrate import REVISION, known_revisions
 from tunnelcloud.store.sqlite_files import FILE_NAME
+
+_PR_SET_PDEATHSIG = 1
+"""For prctl(2)."""
 
 
 def migrate_in_child(
@@ -33,17 +38,34 @@ def migrate_in_child(
         return
     if (state_directory / FILE_NAME).exists():
         upgrading()
+    parent = os.getpid()
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
     status = 1
     try:
+        _end_with(parent)
         open_store(url, state_directory).close()
         status = 0
     finally:
         # Nothing of the parent may run here: no handler at exit, no buffer is written twice.
         os._exit(status)
+
+
+def _end_with(parent: int) -> None:
+    """Have the system kill this process when its parent ends, so that the next start can begin.
+
+    It would keep the database, and the ports that it has from its parent, until it is done.  A
+    migration that is cut off leaves the database as it was.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # a megabyte, in the child alone
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
 
 
 def _is_current(path: Path) -> bool:
