@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.domain.schedule import BadWindow, parse_window
+from tunnelcloud.domain.schedule import BadWindow, _openings_around, parse_window
 
 NONE = (
     "Nowhere/Town", "europe/paris", "../UTC", "/etc/passwd", "Europe", "posix/UTC", "right/UTC",
@@ -35,6 +35,19 @@ class ZoneTests(SynchronousTestCase):
         self.patch(os, "walk", walk)
         parse_window(window("Asia/Kathmandu"))
         self.assertRaises(BadWindow, parse_window, window("Nowhere"))
+
+
+class ManyTunnelsTests(SynchronousTestCase):
+    def test_the_days_of_a_window_are_worked_out_once(self):
+        """A page shows many tunnels under the same policy, which may have 64 windows."""
+        windows = [parse_window(f"Mon 0{hour}:17-23:41 Asia/Kathmandu") for hour in range(8)]
+        at = datetime(2027, 3, 27, tzinfo=UTC)
+        before = _openings_around.cache_info().misses
+        for second in range(50):
+            for one in windows:
+                one.open_until(at + timedelta(seconds=second))
+                one.next_opening(at + timedelta(seconds=second))
+        self.assertEqual(_openings_around.cache_info().misses - before, len(windows))
 
 
 class ClockChangeTests(SynchronousTestCase):

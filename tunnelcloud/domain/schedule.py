@@ -6,8 +6,7 @@ Pure: what time it is comes in as an argument.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,6 +19,8 @@ _WINDOW = re.compile(
 
 
 _MINUTE = timedelta(minutes=1)
+_MOST_DAYS = 1024
+"""For how many windows and days it is kept when they open: 5 KB each at most."""
 
 
 class BadWindow(ValueError):
@@ -42,35 +43,52 @@ class Window:
         times = f"{self.start:%H:%M}-{_clock(self.end)}"
         return f"{_days_text(self.days)} {times} {self.zone}"
 
-    def spans_around(self, at: datetime) -> Iterable[tuple[datetime, datetime]]:
-        """Give this window's openings from a day before ``at`` to fifteen days after, in order.
-
-        None is given that has no length because the clock goes forward at that hour: after it
-        there is another within a week.
-        """
-        zone = ZoneInfo(self.zone)
-        local_day = at.astimezone(zone).date()
-        for offset in range(-1, 16):
-            day = local_day + timedelta(days=offset)
-            if day.weekday() not in self.days:
-                continue
-            start = _on_clock(datetime.combine(day, self.start, zone))
-            last_day = day if self.end > self.start else day + timedelta(days=1)
-            end = _on_clock(datetime.combine(last_day, self.end, zone))
-            # In UTC: times of one zone are compared as its clocks show them.
-            if start.astimezone(UTC) < end.astimezone(UTC):
-                yield start, end
-
     def open_until(self, at: datetime) -> datetime | None:
         """Say when the opening that holds ``at`` ends; None when it isn't open."""
-        for start, end in self.spans_around(at):
-            if start <= at < end:
-                return end
+        for one in self._openings(at):
+            if one.begins <= at < one.ends:
+                return one.end
         return None
 
     def next_opening(self, at: datetime) -> datetime:
         """Say when the window opens next after ``at``, in its own zone."""
-        return next(start for start, _ in self.spans_around(at) if start > at)
+        return next(one.start for one in self._openings(at) if one.begins > at)
+
+    def _openings(self, at: datetime) -> tuple[_Opening, ...]:
+        return _openings_around(self, at.astimezone(ZoneInfo(self.zone)).date())
+
+
+@frozen
+class _Opening:
+    """One opening of a window: in the window's zone, and in UTC, which is compared faster."""
+
+    start: datetime
+    end: datetime
+    begins: datetime
+    ends: datetime
+
+
+@lru_cache(_MOST_DAYS)
+def _openings_around(window: Window, local_day: date) -> tuple[_Opening, ...]:
+    """Give a window's openings from a day before another to fifteen days after, in order.
+
+    None is given that has no length because the clock goes forward at that hour: after it there is
+    another within a week.  Many tunnels may have the same window, and all are asked on one day.
+    """
+    zone = ZoneInfo(window.zone)
+    found = []
+    for offset in range(-1, 16):
+        day = local_day + timedelta(days=offset)
+        if day.weekday() not in window.days:
+            continue
+        start = _on_clock(datetime.combine(day, window.start, zone))
+        last_day = day if window.end > window.start else day + timedelta(days=1)
+        end = _on_clock(datetime.combine(last_day, window.end, zone))
+        # In UTC: times of one zone are compared as its clocks show them.
+        begins, ends = start.astimezone(UTC), end.astimezone(UTC)
+        if begins < ends:
+            found.append(_Opening(start, end, begins, ends))
+    return tuple(found)
 
 
 def _on_clock(local: datetime) -> datetime:

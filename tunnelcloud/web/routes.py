@@ -124,19 +124,21 @@ class Listed:
 
     :ivar show: gives the plain values of a row, or a model of it; called in any thread.
     :ivar apart: does what takes longer away from the reactor's thread.
+    :ivar at_once: how many rows may be shown in that thread; 0 where one row may take long.
     """
 
     rows: Sequence[Any]
     next_cursor: str | None
     show: Callable[[Any], BaseModel | Mapping[str, Any]]
     apart: Callable[[Callable[[], Any]], Awaitable[Any]]
+    at_once: int = SHOWN_AT_ONCE
 
     async def make(self, make: Callable[[dict[str, Any]], _Made]) -> _Made:
         """Make something of the page as it is shown.
 
         :param make: called in any thread.
         """
-        if len(self.rows) <= SHOWN_AT_ONCE:
+        if len(self.rows) <= self.at_once:
             return make(self._shown())
         made: _Made = await self.apart(lambda: make(self._shown()))
         return made

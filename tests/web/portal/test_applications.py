@@ -69,9 +69,11 @@ class ApplicationsTests(PortalTestCase):
         noting(tunnel_choices, "suggested_ports")
         noting(making_keys, "suggested_ports")
         noting(tunnel_page, "tool_settings")
+        noting(applications, "own_standing")
+        self.browser.get("/")
         self.browser.get(f"{self.panel}?client=putty")
         self.browser.send_on("/keys/new", {"kind": "openssh", "title": "new"})
-        self.assertEqual(set(threads), {"suggested_ports", "tool_settings"})
+        self.assertEqual(set(threads), {"own_standing", "suggested_ports", "tool_settings"})
         self.assertNotIn(threading.get_ident(), set().union(*threads.values()))
 
     def test_a_card_for_each_of_ones_own(self):

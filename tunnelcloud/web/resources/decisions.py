@@ -164,7 +164,9 @@ class _Decisions:
             stands = own_standing(self.context, view, tunnel, call.source_ip, offline)
             return own_tunnel(tunnel, view, stands, self.context)
 
-        return Listed(page, page[-1].id if more else None, show, self.context.showing.run)
+        next_cursor = page[-1].id if more else None
+        # Each is decided on, by all the hours that its policies have.
+        return Listed(page, next_cursor, show, self.context.showing.run, at_once=0)
 
 
 def _group_name(transaction: Transaction, group_id: str | None) -> str:

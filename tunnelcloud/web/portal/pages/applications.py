@@ -60,16 +60,21 @@ class _Applications:
         shown = found[:MOST_SHOWN]
         offline = await self.context.store.read(reader_of_sites(self.context), shown)
         in_use = self.context.live.usage(user_id).channels
-        cards = [
-            _Card(
-                tunnel,
-                icon_of(tunnel),
-                tunnel.id in pinned,
-                own_standing(self.context, view, tunnel, visit.source_ip, offline),
-                bool(in_use.get(tunnel.id)),
-            )
-            for tunnel in shown
-        ]
+
+        def make() -> list[_Card]:
+            return [
+                _Card(
+                    tunnel,
+                    icon_of(tunnel),
+                    tunnel.id in pinned,
+                    own_standing(self.context, view, tunnel, visit.source_ip, offline),
+                    bool(in_use.get(tunnel.id)),
+                )
+                for tunnel in shown
+            ]
+
+        # Each is decided on, by all the hours that its policies have.
+        cards = await self.context.showing.run(make, source=user_id)
         return Shown(
             "applications.html",
             {
