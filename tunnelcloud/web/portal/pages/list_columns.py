@@ -80,8 +80,10 @@ class Columns:
 
     async def _policies(self, items: list[Item]) -> None:
         used = await self.context.store.read(list_counts.of_policies, _ids(items))
-        for one in items:
-            one |= {"sentence": policy_sentence(one), "used": used.get(one["id"], 0)}
+        # Each says all of its hours and networks.
+        sentences = await self.context.showing.run(lambda: list(map(policy_sentence, items)))
+        for one, sentence in zip(items, sentences, strict=True):
+            one |= {"sentence": sentence, "used": used.get(one["id"], 0)}
 
     async def _users(self, items: list[Item]) -> None:
         found = await self.context.store.read(of_users, _ids(items))

@@ -34,6 +34,7 @@ from tunnelcloud.web.resources.context import ApiContext
 Item = Mapping[str, Any]
 Values = dict[str, Any]
 _FEW, _SOME, _MANY = "5", "20", "50"
+_MOST = 200
 
 
 @frozen
@@ -189,8 +190,10 @@ class Panels:
             self._list(visit, f"/users/{item['id']}/keys", limit=_MANY),
             self._list(visit, "/groups", user_id=item["id"], limit=_MANY),
         )
+        # The policies of each are put into words, with all of their hours and networks.
+        grants = await self.context.showing.run(lambda: list(map(_grant, view.grants[:_MOST])))
         return {
-            "grants": [_grant(grant) for grant in view.grants[:200]],
+            "grants": grants,
             "keys": keys,
             "groups": groups,
             "typed_key": {name: visit.typed(name) for name in ("public_key", "key_title")},
