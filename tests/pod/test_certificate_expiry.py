@@ -55,10 +55,16 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(self.ending.warnings(), [own])
 
     def test_a_ca_that_was_made_while_the_clock_was_ahead(self):
-        self.keys.authorities = Authorities(CertificateAuthority.create(NOW + 3650 * DAY))
+        early = CertificateAuthority.create(NOW + 3650 * DAY)
+        self.keys.authorities = Authorities(early)
         [one] = self.ending.warnings()
         self.assertIn("is good from 2036-02-26 on, so no connector takes it", one.text)
         self.assertIn("tunnelcloud authority rotate", one.text)
+        right = CertificateAuthority.create(NOW)
+        self.keys.authorities = Authorities(early, right)
+        self.assertEqual(self.ending.warnings(), [one], "it still serves")
+        self.keys.authorities = Authorities(right)
+        self.assertEqual(self.ending.warnings(), [])
 
     def test_connectors_are_named_until_they_are_renewed(self):
         self.found = EndingSoon(NOW + DAY, 12, ("paris", "rome"))

@@ -54,13 +54,14 @@ class Ending:
     def warnings(self) -> Sequence[Warned]:
         """Return warnings that name the certificate, and what to do."""
         now, found = self.now(), []
-        newest = self.keys.authorities.all[0].certificate
-        begin, authority = newest.not_valid_before_utc, newest.not_valid_after_utc
+        begin = self.keys.authorities.serving.certificate.not_valid_before_utc
+        authority = self.keys.authorities.all[0].certificate.not_valid_after_utc
         if now < begin:
             text = (
                 f"the CA of pods and connectors is good from {begin:{_DAY}} on, so no connector "
                 f"takes it now, {now:{_DAY}}: set the clock if it is wrong; if it was ahead when "
-                "the CA was made, make another with `tunnelcloud authority rotate`"
+                "the CA was made, make another with `tunnelcloud authority rotate`, then "
+                "`tunnelcloud authority retire --force`"
             )
             found.append(Warned(text, text))
         elif authority - now < WARN_BEFORE:
