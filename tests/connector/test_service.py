@@ -14,6 +14,7 @@ from tunnelcloud.connector.service import (
     CHANGE_SPREAD,
     HOPELESS_RENEWAL_DELAY,
     LONGEST_RENEWAL_DELAY,
+    LONGEST_RENEWAL_WAIT,
     ConnectorService,
 )
 from tunnelcloud.connector.state import ConnectorState
@@ -225,6 +226,43 @@ class ComingLateTests(SynchronousTestCase):
         self.asked[0][1].callback(self.certificate(self.began))
         self.assertGreater(len(self.reactor.wanted), before)
         self.assertGreater(service.links.tls.certificate.not_valid_after_utc, self.began)
+
+    def test_one_whose_clock_was_ahead_goes_on_once_it_is_set(self):
+        began = self.began
+        self.began += 2 * self.LIFETIME
+        service = self.start(began)
+        self.assertIsNone(service.links)
+        self.began = began
+        self.asked[-1][1].errback(JoinRefused(JoinProblem.UNAVAILABLE))
+        self.reactor.advance(LONGEST_RENEWAL_DELAY)
+        self.assertEqual(len(self.asked), 1)
+        self.assertTrue(self.reactor.wanted)
+
+    def test_one_that_runs_goes_on_after_its_clock_was_ahead_for_a_while(self):
+        service = self.start(self.began)
+        before = len(self.reactor.wanted)
+        self.began += 2 * self.LIFETIME
+        self.reactor.advance(LONGEST_RENEWAL_WAIT)
+        self.reactor.advance(LONGEST_RENEWAL_WAIT)
+        self.assertEqual(len(self.asked), 1)
+        self.began -= 2 * self.LIFETIME
+        self.asked[-1][1].errback(JoinRefused(JoinProblem.UNAVAILABLE))
+        self.reactor.advance(LONGEST_RENEWAL_DELAY)
+        self.reactor.advance(LONGEST_RENEWAL_DELAY)
+        self.assertEqual(len(self.asked), 1)
+        self.assertGreater(len(self.reactor.wanted), before)
+
+    def test_one_whose_clock_was_behind_at_its_start_renews_in_time(self):
+        """A small machine without a battery for its clock has the time from the network."""
+        now = self.began
+        self.began -= 10 * self.LIFETIME
+        service = self.start(now)
+        asked = []
+        self.patch(service.links, "request", lambda name, _: asked.append(name))
+        self.began = now + self.LIFETIME * 2 / 3
+        self.reactor.advance(LONGEST_RENEWAL_WAIT)
+        self.reactor.advance(1)
+        self.assertEqual(asked, [RENEW])
 
     def test_a_new_one_that_has_ended_by_its_clock_is_no_reason_to_hurry(self):
         self.start(self.began - 2 * self.LIFETIME)

@@ -50,6 +50,10 @@ CHANGE_SPREAD = 20.0
 RENEWAL_RETRY = 60.0
 """Seconds at most after which an unsuccessful renewal is repeated."""
 
+LONGEST_RENEWAL_WAIT = 3600.0
+"""Seconds after which it is looked again whether it is time to renew: somebody may set the clock,
+such as a machine that has none of its own once it hears the time."""
+
 
 @implementer(ILinksUser)
 class ConnectorService(Service):
@@ -221,6 +225,10 @@ class ConnectorService(Service):
         membership = self.membership
         assert membership is not None
         self._timer = None
+        if not self._has_ended(membership):
+            # The clock was ahead, and has been set.
+            self._go_on(membership)
+            return
         pod = membership.pods[self._failures % len(membership.pods)]
         # Pods show a certificate of the CA before until it goes, and then of the newest.
         known = membership.authorities
@@ -273,6 +281,11 @@ class ConnectorService(Service):
         wait = (membership.renew_at - self._now()).total_seconds()
         if not membership.is_of_newest:
             wait = min(wait, CHANGE_SPREAD * self._random())
+        if wait > LONGEST_RENEWAL_WAIT:
+            self._timer = self._reactor.callLater(
+                LONGEST_RENEWAL_WAIT, self._renew_in_time, membership
+            )
+            return
         self._timer = self._reactor.callLater(max(0.0, wait), self._renew)
 
     def _renew(self) -> None:
@@ -322,6 +335,10 @@ class ConnectorService(Service):
             "the certificate was renewed until {end}",
             end=membership.certificate.not_valid_after_utc.isoformat(),
         )
+        self._go_on(membership)
+
+    def _go_on(self, membership: Membership) -> None:
+        """Link to the pods by a certificate that is good."""
         if self.links is None:
             self._begin(membership)
             return
