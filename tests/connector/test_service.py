@@ -239,7 +239,7 @@ class ComingLateTests(SynchronousTestCase):
         self.assertTrue(self.reactor.wanted)
 
     def test_one_that_runs_goes_on_after_its_clock_was_ahead_for_a_while(self):
-        service = self.start(self.began)
+        self.start(self.began)
         before = len(self.reactor.wanted)
         self.began += 2 * self.LIFETIME
         self.reactor.advance(LONGEST_RENEWAL_WAIT)
