@@ -1,6 +1,8 @@
 """Lines on disk: their order, their bound, and what a restart or a full disk leaves of them."""
 
+import os
 import shutil
+import stat
 from pathlib import Path
 from threading import Thread
 
@@ -36,6 +38,23 @@ class SpoolTests(SynchronousTestCase):
 
     def on_disk(self):
         return sum(path.stat().st_size for path in self.directory.glob("0*"))
+
+    def test_its_files_are_its_own(self):
+        self.addCleanup(os.umask, os.umask(0))
+        self.spool.append([line(1), line(2)])
+        self.spool.first(1, 1000)
+        self.spool.taken()
+        modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in self.directory.iterdir()}
+        self.assertEqual(modes, {"000000000001": 0o600, "position": 0o600})
+
+    def test_what_others_put_there_is_left_alone(self):
+        self.spool.append([line(1)])
+        self.spool.close()
+        for name in ("7", "\u00b2", "000000000001.gz"):
+            (self.directory / name).touch()
+        for odd in ("-5", "1" * 5000):
+            (self.directory / "position").write_text(f"1 {odd} {odd}\n")
+            self.assertEqual(self.open().first(10, 1000), [line(1)])
 
     def test_in_order_and_gone_when_taken(self):
         lines = [line(number) for number in range(200)]

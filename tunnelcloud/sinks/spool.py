@@ -8,6 +8,7 @@ full forgets its oldest segment, and counts what it forgot.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ SEGMENTS = 16
 """The number of segments of a full spool, which drops one at a time."""
 
 _POSITION = "position"
+_NAME = re.compile("[0-9]{12}")
 _CHUNK = 1 << 20
 
 _log = Logger()
@@ -68,7 +70,7 @@ class Spool:
         :raise OSError: the directory can't be used.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        numbers = sorted(int(one.name) for one in directory.iterdir() if one.name.isdigit())
+        numbers = sorted(int(one.name) for one in directory.iterdir() if _NAME.fullmatch(one.name))
         spool = cls(directory, limit)
         for number in numbers:
             spool._segments.append(_measured(directory / f"{number:012}", number))
@@ -152,7 +154,7 @@ class Spool:
             last = self._add_segment(last.number + 1 if last is not None else 1)
         if self._out is None:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._out = last.path.open("ab", buffering=0)
+            self._out = os.fdopen(_made_private(last.path, os.O_APPEND), "ab", buffering=0)
         try:
             written = self._out.write(data)
             if written != len(data):
@@ -216,7 +218,9 @@ class Spool:
         # Torn by a power cut it doesn't fit, and the segment is given again from its beginning.
         text = f"{segment.number:012} {segment.taken_bytes:016} {segment.taken_lines:012}\n"
         try:
-            (self.directory / _POSITION).write_bytes(text.encode("ascii"))
+            descriptor = _made_private(self.directory / _POSITION, os.O_TRUNC)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode("ascii"))
         except OSError as error:
             _log.warn("{path}: {error}", path=str(self.directory), error=str(error))
 
@@ -226,8 +230,14 @@ class Spool:
             number, size, lines = map(int, text.split())
         except (OSError, ValueError):
             return
-        if number == segment.number and size <= segment.size and lines <= segment.lines:
+        fits = 0 <= size <= segment.size and 0 <= lines <= segment.lines
+        if number == segment.number and fits:
             segment.taken_bytes, segment.taken_lines = size, lines
+
+
+def _made_private(path: Path, flags: int) -> int:
+    """Open a file to write it, made so that other users can't read it."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
 
 
 def _measured(path: Path, number: int) -> _Segment:
