@@ -51,6 +51,19 @@ class TextTests(Asking):
         self.taken(b"Host: x", "User-Agent: Zo\u00eb \U0001f600".encode())
 
 
+class PathTests(Asking):
+    """To take a path apart takes ten milliseconds, if it has thousands of parts or escapes."""
+
+    def test_many_parts(self):
+        self.refused(b"more than 32 parts", b"Host: x", first=b"GET " + b"/" * 33 + b" HTTP/1.1")
+        self.taken(b"Host: x", first=b"GET " + b"/" * 32 + b" HTTP/1.1")
+
+    def test_a_long_one(self):
+        long = b"/" + b"%ff" * 341
+        self.refused(b"longer than 1024 bytes", b"Host: x", first=b"GET " + long + b"0 HTTP/1.1")
+        self.taken(b"Host: x", first=b"GET " + long + b"?" + b"x" * 2000 + b" HTTP/1.1")
+
+
 class HostTests(Asking):
     def test_without_a_host(self):
         """RFC 9112, 3.2: every request of HTTP/1.1 names one."""

@@ -41,6 +41,7 @@ from tunnelcloud.web.routes import (
     Route,
     RouteTable,
 )
+from tunnelcloud.web.sizes import AT_ONCE
 from tunnelcloud.web.streamed_answers import PIECE, Streaming, pieces
 from tunnelcloud.web.worker import Worker
 
@@ -67,19 +68,26 @@ class ApiResource(Resource):
     :param authenticate: gives the caller, or raises a ``Problem``.
     :param clock: bounds what a handler may take.
     :param worker: reads long bodies.
+    :param showing: reads long queries; it never waits for what takes seconds.
     """
 
     isLeaf = True
     _log = Logger()
 
     def __init__(
-        self, table: RouteTable, authenticate: Authenticate, clock: IReactorTime, worker: Worker
+        self,
+        table: RouteTable,
+        authenticate: Authenticate,
+        clock: IReactorTime,
+        worker: Worker,
+        showing: Worker,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._table = table
         self._authenticate = authenticate
         self._clock = clock
         self._worker = worker
+        self._showing = showing
 
     def render(self, request: Request) -> int:
         """Answer, now or later, but within the time a request has."""
@@ -119,7 +127,7 @@ class ApiResource(Resource):
             source_ip=getattr(request.getClientAddress(), "host", ""),
             caller=caller,
             body=await self._read_body(request, route),
-            query=_read_query(request, route),
+            query=await self._read_query(request, route),
             if_match=tuple(tag for tag in read_tags(request.getHeader("if-match")) if tag != "*"),
         )
         handled = await route.handler(call)
@@ -134,6 +142,12 @@ class ApiResource(Resource):
         if len(raw) <= READ_AT_ONCE:
             return read_body(route, raw)
         return await self._worker.run(lambda: read_body(route, raw))
+
+    async def _read_query(self, request: IRequest, route: Route) -> BaseModel | None:
+        _, _, raw = request.uri.partition(b"?")
+        if len(raw) <= AT_ONCE:
+            return _read_query(raw, route)
+        return await self._showing.run(lambda: _read_query(raw, route))
 
     def _anonymous_route(self, path: list[str]) -> bool:
         try:
@@ -258,8 +272,7 @@ def _checked_body(request: IRequest, route: Route) -> bytes:
     return raw
 
 
-def _read_query(request: IRequest, route: Route) -> BaseModel | None:
-    _, _, raw = request.uri.partition(b"?")
+def _read_query(raw: bytes, route: Route) -> BaseModel | None:
     try:
         unquote_to_bytes(raw).decode("utf-8")
         pairs = parse_qsl(

@@ -10,6 +10,8 @@ import re
 from attrs import frozen
 from twisted.web.http import Request
 
+from tunnelcloud.web.sizes import MAX_PATH, MAX_SEGMENTS
+
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
 """A host and perhaps a port (RFC 3986, 3.2.2 and 3.2.3)."""
 
@@ -31,7 +33,16 @@ def fault_of(request: Request) -> Fault | None:
     name = _unreadable_header(request)
     if name is not None:
         return Fault(f"the header {name} is not UTF-8")
-    return _length_fault(request) or _host_fault(request)
+    return _length_fault(request) or _host_fault(request) or _path_fault(request)
+
+
+def _path_fault(request: Request) -> Fault | None:
+    """Refuse what can't be an address of ours: to take it apart costs more than its length."""
+    if len(request.path) > MAX_PATH:
+        return Fault(f"the path is longer than {MAX_PATH} bytes")
+    if request.path.count(b"/") > MAX_SEGMENTS:
+        return Fault(f"the path has more than {MAX_SEGMENTS} parts")
+    return None
 
 
 def _unreadable_header(request: Request) -> str | None:

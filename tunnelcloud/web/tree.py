@@ -93,7 +93,10 @@ def make_site(
     root.putChild(b"api", api)
     authenticator = BearerAuthenticator(context)
     api.putChild(
-        b"v1", ApiResource(table, authenticator.authenticate, context.clock, context.worker)
+        b"v1",
+        ApiResource(
+            table, authenticator.authenticate, context.clock, context.worker, context.showing
+        ),
     )
     return LimitedSite(root, context.clock, proxies, BIG_BODIES, room, context.sightings)
 

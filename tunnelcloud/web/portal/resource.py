@@ -7,7 +7,7 @@ only then does a page's handler run. This module doesn't know which pages there 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote
 
@@ -49,12 +49,14 @@ from tunnelcloud.web.portal.sign_in_cookies import (
 )
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
+from tunnelcloud.web.sizes import AT_ONCE, MAX_ANONYMOUS_BODY, MAX_FORM
 from tunnelcloud.web.streamed_answers import Streaming
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
 LIVE = "/live"
 """Addresses by which pages update themselves: such a request doesn't prolong a sign-in."""
+_SIGNED_OUT = "you are signed out: sign in, then do it again"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -119,13 +121,15 @@ class PortalResource(Resource):
             keep_place(request, signed_in.user.role)
             CAUSER.set(signed_in.user.id)
         page, params = self._find(method, path)
-        visit = _visit(request, cannot_work(request, self._context.web_url))
-        if signed_in is None and not page.anonymous:
+        is_lost = signed_in is None and not page.anonymous
+        form = _form_of(request, signed_in is None, is_lost)
+        visit = await self._visit(request, form)
+        if is_lost:
             where = visit.address
             if method != "GET":
                 where = set_aside(self._context, cookies, visit, self._is_shown(path))
             if not where:
-                raise Problem(HTTPStatus.FORBIDDEN, "you are signed out: sign in, then do it again")
+                raise forbidden(_SIGNED_OUT)
             location = f"{SIGN_IN}?next={quote(where, safe='')}"
             return await self._show(request, cookies, visit, Moved(location))
         secret = cookies.session() if signed_in is not None else cookies.form()
@@ -156,6 +160,33 @@ class PortalResource(Resource):
         if isinstance(reply, Download | Followed):
             return reply
         return await self._show(request, cookies, visit, reply)
+
+    async def _visit(self, request: Request, form: bytes) -> Visit:
+        """Read a request.
+
+        :raise Problem: 400.
+        """
+        _, _, query = request.uri.partition(b"?")
+        visit = Visit(
+            address=request.uri.decode("ascii", "replace"),
+            source_ip=getattr(request.getClientAddress(), "host", ""),
+            csrf="",
+            cannot_work=cannot_work(request, self._context.web_url),
+            user_agent=escape(request.getHeader("user-agent") or ""),
+        )
+        source = CAUSER.get() or visit.party
+        asked = await self._read_fields(query, source)
+        typed = await self._read_fields(form, source)
+        return evolve(
+            visit,
+            query={name: values[0] for name, values in asked.items()},
+            form={name: tuple(values) for name, values in typed.items()},
+        )
+
+    async def _read_fields(self, encoded: bytes, source: str) -> Mapping[str, list[str]]:
+        if len(encoded) <= AT_ONCE:
+            return read_fields(encoded)
+        return await self._context.showing.run(lambda: read_fields(encoded), source=source)
 
     def _find(self, method: str, path: str) -> tuple[PageRoute, dict[str, str]]:
         allowed: set[str] = set()
@@ -275,30 +306,25 @@ def _download(request: Request, file: Download) -> None:
         Streaming(request, file.chunks).start()
 
 
-def _visit(request: Request, withheld: bool) -> Visit:
-    """Read a request; its form only if it may be a form of ours.
+def _form_of(request: Request, is_stranger: bool, is_lost: bool) -> bytes:
+    """Give the form that a request brings, if it may be a form of ours; empty without one.
 
-    :raise Problem: 400, 413 or 415.
+    :param is_lost: whether it is for a page that strangers don't have.
+    :raise Problem: 403, 413 or 415.
     """
-    _, _, query = request.uri.partition(b"?")
-    form: dict[str, list[str]] = {}
-    if request.method == b"POST":
-        if getattr(request, "body_too_big", False):
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too big")
-        content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
-        if content_type != _FORM_TYPE:
-            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
-        assert request.content is not None, "the body was read"
-        form = read_fields(request.content.read())
-    return Visit(
-        address=request.uri.decode("ascii", "replace"),
-        source_ip=getattr(request.getClientAddress(), "host", ""),
-        csrf="",
-        cannot_work=withheld,
-        query={name: values[0] for name, values in read_fields(query).items()},
-        form={name: tuple(values) for name, values in form.items()},
-        user_agent=escape(request.getHeader("user-agent") or ""),
-    )
+    if request.method != b"POST":
+        return b""
+    assert request.content is not None, "the body was read"
+    form: bytes = request.content.read()
+    most = MAX_ANONYMOUS_BODY if is_stranger else MAX_FORM
+    if getattr(request, "body_too_big", False) or len(form) > most:
+        if is_lost:
+            raise forbidden(_SIGNED_OUT)
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too big")
+    content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    if content_type != _FORM_TYPE:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send a form")
+    return form
 
 
 def read_fields(encoded: bytes) -> dict[str, list[str]]:
