@@ -52,6 +52,6 @@ class LongFieldTests(PortalTestCase):
         self.assertNotIn((True, True), self.read)
 
     def test_a_long_form_of_somebody_who_was_signed_out(self):
-        answer = Browser(self).ask("POST", "/admin/sites", {"name": "x" * MAX_ANONYMOUS_BODY})
+        answer = Browser(self).ask("POST", "/admin/sites/new", {"name": "x" * MAX_ANONYMOUS_BODY})
         self.assertEqual(answer.status, HTTPStatus.FORBIDDEN)
-        self.assertIn("you are signed out", answer.body.decode())
+        self.assertIn("You are signed out", answer.body.decode())
