@@ -63,6 +63,10 @@ BREACH = 32
 """As how many messages of one turn of the reactor it counts that a client broke the protocol: it
 is told so, logged and counted."""
 
+MOST_AT_ONCE = 256
+"""After so many messages with data a client's channels rest until the reactor's next turn: with
+small packets the kernel takes thousands of them at once."""
+
 _out_buffers = BufferPool(lambda: memoryview(bytearray(_OUT_SIZE)))
 
 
@@ -113,6 +117,8 @@ class Wire(SSHServerTransport):
         self._held: list[tuple[bytes, bytes]] | None = None
         self._full = False
         self._blocked = False
+        self._sent = 0
+        self._rest: IDelayedCall | None = None
         self._abort: IDelayedCall | None = None
 
     @property
@@ -245,6 +251,7 @@ class Wire(SSHServerTransport):
         size = len(head) + len(data) + LARGEST_OVERHEAD
         if data:
             self.carried = True
+            self._count_sent()
         if not self._corked:
             # Another connection's read, handled now, is likely to send more.
             gathering = self.gathering
@@ -299,8 +306,18 @@ class Wire(SSHServerTransport):
     def stopProducing(self) -> None:
         """The socket is gone; ``connectionLost`` tells why."""
 
+    def _count_sent(self) -> None:
+        self._sent += 1
+        if self._sent >= MOST_AT_ONCE and self._rest is None:
+            self._rest = self.clock.callLater(0, self._rested)
+            self._update_flow()
+
+    def _rested(self) -> None:
+        self._rest, self._sent = None, 0
+        self._update_flow()
+
     def _update_flow(self) -> None:
-        blocked = self._full or self._held is not None
+        blocked = self._full or self._held is not None or self._rest is not None
         if blocked == self._blocked:
             return
         self._blocked = blocked
@@ -376,6 +393,9 @@ class Wire(SSHServerTransport):
         self.phase = Phase.OVER
         self._receive = self._drop
         self.rounds.stop()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         self._late = b""
         self._held = None
         service: Any = self.service
