@@ -12,8 +12,9 @@ from tests.store.databases import EmptyPostgresCase, EmptySQLiteCase
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store import audit, sites
+from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import NotFound, StateIsNewer, StateUnusable, StoreUnavailable
-from tunnelcloud.store.transaction import Actor, Change, Transaction
+from tunnelcloud.store.transaction import SYSTEM, Actor, Change, Transaction
 
 
 class Boom(Exception):
@@ -68,6 +69,48 @@ class EngineContract:
         self.assertTrue(given_up.cancel())
         go_on.set()
         self.assertEqual([one.result(30) for one in slow], [True] * 19)
+
+    def test_who_asks_for_much_keeps_nobody_from_writing(self):
+        store, begun, go_on, written = self.open(), threading.Event(), threading.Event(), []
+        self.addCleanup(CAUSER.set, CAUSER.get())
+
+        def write_as(causer, name):
+            def work(transaction):
+                begun.set()
+                if causer == "greedy":
+                    go_on.wait(30)
+                written.append(name)
+
+            CAUSER.set(causer)
+            return store.backend.write_soon(SYSTEM, work, Fate())
+
+        greedy = [write_as("greedy", number) for number in range(20)]
+        begun.wait(30)
+        others = [write_as("modest", "a"), write_as("", "b"), write_as("", "c")]
+        if self.url == "sqlite":
+            go_on.set()
+        # PostgreSQL has threads for others all the time.
+        for one in others:
+            one.result(30)
+        go_on.set()
+        for one in greedy:
+            one.result(30)
+        if self.url == "sqlite":
+            # With the first goes the next of each causer.
+            self.assertEqual(written[:5], [0, 1, "a", "b", "c"])
+            self.assertEqual(written[5:], list(range(2, 20)))
+
+    def test_what_waits_is_written_before_the_store_is_closed(self):
+        store, written = self.open(), []
+        self.addCleanup(CAUSER.set, CAUSER.get())
+        CAUSER.set("alice")
+        writes = [
+            store.backend.write_soon(SYSTEM, lambda _, n=number: written.append(n), Fate())
+            for number in range(50)
+        ]
+        store.close()
+        self.assertEqual([one.exception(0) for one in writes], [None] * 50)
+        self.assertEqual(sorted(written), list(range(50)))
 
     def test_nothing_that_waits_is_read_once_the_store_is_closed(self):
         store, begun, go_on = self.open(), threading.Event(), threading.Event()

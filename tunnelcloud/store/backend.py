@@ -15,7 +15,7 @@ from tunnelcloud.interpreter_lock import in_turn
 from tunnelcloud.store.commit_decision import Fate
 from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.failures import database_errors
-from tunnelcloud.store.reading_threads import ReadingThreads
+from tunnelcloud.store.threads_in_turns import ThreadsInTurns
 from tunnelcloud.store.transaction import Actor, Clock, Committed, IdSource, Transaction
 
 T = TypeVar("T")
@@ -40,8 +40,8 @@ class Backend(ABC):
         self._readers = readers
         self._clock = clock
         self.ids = IdSource(random)
-        self._reading = ReadingThreads(reader_threads, "store-read")
-        self._reading_long = ReadingThreads(1, "store-long")
+        self._reading = ThreadsInTurns(reader_threads, "store-read")
+        self._reading_long = ThreadsInTurns(1, "store-long")
         self._listeners: list[Listener] = []
 
     @abstractmethod

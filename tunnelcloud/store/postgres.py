@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -22,6 +23,7 @@ from tunnelcloud.store.errors import (
 )
 from tunnelcloud.store.failures import database_errors
 from tunnelcloud.store.migrate import migrate
+from tunnelcloud.store.threads_in_turns import ThreadsInTurns
 from tunnelcloud.store.transaction import Actor, Change, Clock, Transaction
 
 T = TypeVar("T")
@@ -78,12 +80,12 @@ class PostgresBackend(Backend):
         super().__init__(readers, _THREADS, clock or self._look, random)
         self.dsn = dsn
         self._writers = engine
-        self._writing = ThreadPoolExecutor(_THREADS, thread_name_prefix="store-write")
+        self._writing = ThreadsInTurns(_THREADS, "store-write")
 
     def write_soon(self, actor: Actor, work: Work[T], fate: Fate) -> Future[T]:
-        """Run ``work`` in a thread."""
+        """Run ``work`` in a thread, in the turn of whoever causes it."""
         try:
-            return self._writing.submit(self._write, actor, work, fate)
+            return self._writing.submit(partial(self._write, actor, work, fate))
         except RuntimeError:
             return failed(StoreUnavailable("the store is closed"))
 
@@ -106,7 +108,7 @@ class PostgresBackend(Backend):
 
     def close(self) -> None:
         """Finish what was begun and close the connections."""
-        self._writing.shutdown(wait=True)
+        self._writing.close(cancels=False)
         self.close_readers()
 
     def _look(self, connection: Connection) -> int:

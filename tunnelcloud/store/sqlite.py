@@ -2,7 +2,8 @@
 
 A commit with ``synchronous=FULL`` waits for the disk.  Functions that come while it waits are run
 in the next transaction together, each in a savepoint of its own, and acknowledged after the one
-commit; so the number of logins a second doesn't hang on the disk's latency.
+commit; so the number of logins a second doesn't hang on the disk's latency.  Of each user it has
+one function: a user who asks for much at once keeps others waiting for one of these.
 
 Of the connections only the writer's checkpoints (SQLite before 3.51.3 can corrupt a WAL that two
 connections reset), and a lock on a file keeps other processes out.
@@ -11,7 +12,6 @@ connections reset), and a lock on a file keeps other processes out.
 from __future__ import annotations
 
 import os
-import queue
 import sqlite3
 import threading
 import time
@@ -27,6 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from tunnelcloud.interpreter_lock import in_turn
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.commit_decision import Fate
@@ -38,6 +39,7 @@ from tunnelcloud.store.sqlite_connections import PoliteConnection
 from tunnelcloud.store.sqlite_files import FILE_NAME, make_private, take
 from tunnelcloud.store.sqlite_shrinking import SHRINKING
 from tunnelcloud.store.transaction import Actor, Clock, Transaction
+from tunnelcloud.store.waiting_jobs import WaitingJobs
 
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ class SQLiteBackend(Backend):
         self._closed = False
         # Guards _closed: nothing is queued behind the None that ends the thread.
         self._gate = threading.Lock()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs = WaitingJobs[_Job]()
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._thread.start()
 
@@ -96,9 +98,9 @@ class SQLiteBackend(Backend):
         with self._gate:
             if self._closed:
                 return failed(StoreUnavailable("the store is closed"))
-            if self._jobs.qsize() >= _MAX_WAITING:
+            if len(self._jobs) >= _MAX_WAITING:
                 return failed(StoreUnavailable("the database is too slow: too many writes wait"))
-            self._jobs.put(job)
+            self._jobs.put(CAUSER.get(), job)
         return job.future
 
     def close(self) -> None:
@@ -107,7 +109,7 @@ class SQLiteBackend(Backend):
             if self._closed:
                 return
             self._closed = True
-        self._jobs.put(None)
+        self._jobs.close()
         self._thread.join()
         self.close_readers()
         self._writer.dispose()
@@ -118,19 +120,14 @@ class SQLiteBackend(Backend):
             self._work(connection)
 
     def _work(self, connection: Connection) -> None:
-        last = False
-        while not last:
+        while waiting := self._jobs.take(_MAX_BATCH):
             batch: list[_Job] = []
-            job = self._jobs.get()
-            while job is not None:
+            for job in waiting:
                 if job.fate.is_given_up:
                     job.future.cancel()
                 if job.future.set_running_or_notify_cancel():
                     batch.append(job)
-                if len(batch) == _MAX_BATCH or self._jobs.empty():
-                    break
-                job = self._jobs.get_nowait()
-            last = job is None
+            del waiting
             if batch:
                 with in_turn():
                     self._run_batch(connection, batch)

@@ -1,4 +1,4 @@
-"""Threads that read, in turns of those who cause it.
+"""Threads that work, in turns of those who cause it.
 
 There are few of them, and some reads take half a second: whoever asks for many things at once keeps
 others waiting for one of these, and not for all.
@@ -16,7 +16,7 @@ from tunnelcloud.net.round_robin import CAUSER, RoundRobin
 T = TypeVar("T")
 
 
-class ReadingThreads:
+class ThreadsInTurns:
     """Runs functions, of each causer in at most half of the threads.
 
     What nobody is known to cause, such as the pod's own reads, takes turns one by one.
@@ -45,13 +45,13 @@ class ReadingThreads:
         self._threads.submit(self._go_on)
         return future
 
-    def close(self) -> None:
-        """Finish what was begun, and cancel the rest.  Blocks."""
+    def close(self, *, cancels: bool = True) -> None:
+        """Finish what was begun, and cancel the rest, or do it first.  Blocks."""
         with self._lock:
-            waiting = list(self._works)
+            waiting = list(self._works) if cancels else []
         for one in waiting:
             one.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=cancels)
 
     def _leave(self, future: Future[Any]) -> None:
         """Forget what was cancelled: it has no turn any more."""
