@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import make_tunnel
+from tests.store.plans import statements_of
 from tests.store.records import RecordCase
 from tunnelcloud.store import channels, pinned_tunnels, tunnels
 from tunnelcloud.store.errors import NotFound
@@ -27,7 +28,15 @@ class PinContract(RecordCase):
 
     def test_what_is_not_there(self):
         for ids in [("usr_none", self.world.tunnel.id), (self.world.alice.id, "tun_none")]:
-            self.assertRaises(NotFound, self.store.write, pinned_tunnels.set_pinned, *ids, True)
+            self.assertRaises(NotFound, self.store.read, pinned_tunnels.check_reached, *ids)
+
+    def test_a_write_looks_at_nothing_else(self):
+        """Logins wait behind it, however many tunnels the user has."""
+        backend = self.store.backend
+        engine = backend._writer if self.url == "sqlite" else backend._writers
+        arguments = self.world.alice.id, self.world.tunnel.id, True
+        count = statements_of(engine, self.store.write, pinned_tunnels.set_pinned, *arguments)
+        self.assertLessEqual(count, 4)
 
     def test_the_last_used_first(self):
         world = self.world

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from tests.web.support import KEY, NOW, ApiTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.tokens import hash_secret
-from tunnelcloud.store import connectors, schema, tokens, users
+from tunnelcloud.store import connectors, schema, tokens, user_views, users
 from tunnelcloud.store.sessions import LoginRecord
 from tunnelcloud.web.interfaces import ConnectorHealth
 
@@ -134,6 +134,17 @@ class TokenTests(ApiTestCase):
         self.assertIn("-L 127.0.0.1:5432:", self.make_token(user_id=user["id"])["command"])
         self.assign(self.make_tunnel("web"), user)
         self.assertEqual(self.make_token(user_id=user["id"])["command"], shell)
+
+    def test_what_it_opens_is_read_beside_the_writes(self):
+        """A user may have thousands of tunnels, and logins wait behind each write."""
+        readers, load = self.store.backend._readers, user_views.load_view
+
+        def reads(transaction, user_id):
+            self.assertIs(transaction.connection.engine, readers)
+            return load(transaction, user_id)
+
+        self.patch(user_views, "load_view", reads)
+        self.api("POST", "/me/tokens", {}, role=Role.USER)
 
     def test_a_revoked_token_opens_nothing(self):
         made = self.make_token(user_id=self.make_user()["id"])

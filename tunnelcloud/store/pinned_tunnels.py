@@ -36,13 +36,22 @@ def in_order(transaction: Transaction, user_id: str) -> tuple[UserView, frozense
     return view, first, recently_used(transaction, user_id)
 
 
-def set_pinned(transaction: Transaction, user_id: str, tunnel_id: str, wanted: bool) -> None:
-    """Pin a tunnel, or let it go; doing it again changes nothing.
+def check_reached(transaction: Transaction, user_id: str, tunnel_id: str) -> None:
+    """Look whether a user may pin a tunnel.  In a write, logins would wait for it.
 
     :raise NotFound: there is no such user, or the tunnel isn't one of theirs.
     """
     if tunnel_id not in user_views.load_view(transaction, user_id).by_tunnel:
         raise NotFound("tunnel", tunnel_id)
+
+
+def set_pinned(transaction: Transaction, user_id: str, tunnel_id: str, wanted: bool) -> None:
+    """Pin a tunnel, or let it go; doing it again changes nothing.
+
+    A pin of a tunnel that isn't the user's any more shows nothing.
+
+    :raise InvalidReference: there is no such user or tunnel.
+    """
     one = (pins.c.user_id == user_id, pins.c.tunnel_id == tunnel_id)
     transaction.connection.execute(delete(pins).where(*one))
     if wanted:

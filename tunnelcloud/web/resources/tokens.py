@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 from attrs import frozen
 
-from tunnelcloud.domain import entities
 from tunnelcloud.domain.entities import Grant, Method, UserView
 from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.objects.sites import Tunnel
@@ -157,7 +156,8 @@ class _Tokens:
 
         attachments, now = attachments_now(self.context), self.context.now()
 
-        def work(transaction: Transaction) -> tuple[entities.Token, Tunnel | None, str, UserView]:
+        def look(transaction: Transaction) -> tuple[UserView, Tunnel | None, str]:
+            """Read what the token would open.  In a write, logins would wait for it."""
             try:
                 view = user_views.load_view(transaction, user_id)
             except NotFound as error:
@@ -165,14 +165,6 @@ class _Tokens:
             if view.user.blocked:
                 raise conflict("user_id", f"user {view.user.name} is blocked: unblock them first")
             tunnel = _bound_tunnel(view, body)
-            token = tokens.create(
-                transaction,
-                user_id=view.user.id,
-                secret_hash=hash_secret(secret),
-                lifetime_seconds=self.context.token_lifetime,
-                tunnel_id=body.tunnel_id,
-                sessions=body.sessions,
-            )
             opened = [tunnel] if tunnel is not None else tunnels_of(view.grants)
             sites = offline_sites(transaction, {one.site_id for one in opened}, attachments)
             offline = {
@@ -181,9 +173,17 @@ class _Tokens:
                 if one.site_id in sites
             }
             ask = Ask("", 0, Method.TOKEN, call.source_ip, now)
-            return token, tunnel, shut_for_tokens(view, body.tunnel_id, ask, offline), view
+            return view, tunnel, shut_for_tokens(view, body.tunnel_id, ask, offline)
 
-        token, tunnel, shut, view = await self.context.acting(call).write(work)
+        view, tunnel, shut = await self.context.store.read(look)
+        token = await self.context.acting(call).write(
+            tokens.create,
+            user_id=view.user.id,
+            secret_hash=hash_secret(secret),
+            lifetime_seconds=self.context.token_lifetime,
+            tunnel_id=body.tunnel_id,
+            sessions=body.sessions,
+        )
         return TokenMade(
             id=token.id,
             token=secret,

@@ -8,7 +8,7 @@ from tunnelcloud.domain.connecting.quoting import posix
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.tunnel_standing import Standing
 from tunnelcloud.store import pinned_tunnels
-from tunnelcloud.store.errors import NotFound
+from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.web.portal.page_requests import Moved, PageRoute, Reply, Shown, Visit
 from tunnelcloud.web.portal.pages.icons import icon_of
 from tunnelcloud.web.problems import not_found
@@ -98,9 +98,10 @@ class _Applications:
         user_id, tunnel_id = visit.who().user.id, visit.params["tunnel_id"]
 
         try:
+            await self.context.store.read(pinned_tunnels.check_reached, user_id, tunnel_id)
             await self.context.acting_as(visit.who().caller).write(
                 pinned_tunnels.set_pinned, user_id, tunnel_id, wanted
             )
-        except NotFound:
+        except (NotFound, InvalidReference):
             raise not_found("there is no such tunnel, or it isn't yours") from None
         return Moved("/")
