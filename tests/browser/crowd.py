@@ -96,7 +96,8 @@ def _rows(transaction, table, noun, values):
     numbers = numbers.union_all(select(numbers.c.number + 1).where(numbers.c.number < MANY - 1))
     prefix = first_id.partition("_")[0]
     new = {
-        "id": func.printf(f"{prefix}_%026d", numbers.c.number),
+        # The program makes none that ends so: the database keeps it as it is, as text.
+        "id": func.printf(f"{prefix}_%025d1", numbers.c.number),
         "name": func.printf(f"{noun}-%05d", numbers.c.number),
     }
     copies = (
