@@ -90,13 +90,12 @@ class SQLiteCase(SynchronousTestCase):
 
     def open(self, clock: Clock | None = None) -> Store:
         store = open_store(self.url, self.directory, clock=clock)
-        self.addCleanup(self.find_long_ids)
+        self.addCleanup(self.find_long_ids, self.directory / FILE_NAME)
         self.addCleanup(store.close)
         return store
 
-    def find_long_ids(self) -> None:
+    def find_long_ids(self, file: Path) -> None:
         """Look for ids that a statement wrote as text: others that ask for them don't find them."""
-        file = self.directory / FILE_NAME
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
             self.assertEqual(database.execute(_LONG_IDS).fetchall(), [])
 

@@ -57,11 +57,16 @@ class Prepared:
         return _compile(self._statement, list(values) if self._is_open else None, dialect)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 @frozen
 class Batch:
     """A statement and its parameters for many runs, as a driver takes them.
 
-    :ivar rows: each may be changed until it is run; in the order of :attr:`names`.
+    :ivar rows: each may be changed until it is run, by what :meth:`converter` makes; in the order
+        of :attr:`names`.
     """
 
     _compiled: _Compiled
@@ -71,6 +76,10 @@ class Batch:
     def names(self) -> tuple[str, ...]:
         """The parameters' names, in their order."""
         return self._compiled.names
+
+    def converter(self, name: str) -> Convert:
+        """Give what makes of a parameter's value what stands in the rows."""
+        return dict(self._compiled.keep).get(self.names.index(name), _as_it_is)
 
     def __call__(self, connection: Connection) -> None:
         """Run it in the connection's transaction.

@@ -192,9 +192,11 @@ class Transaction:
         # Whoever follows the audit has read beyond the time at which it was planned.
         place, at = batched.audit.names.index("id"), batched.audit.names.index("at")
         milliseconds, now = self._milliseconds(), self.now()
+        kept = batched.audit.converter("id")
         for row, record in zip(batched.audit.rows, batched.records, strict=True):
-            row[place], row[at] = self._ids("event", milliseconds), milliseconds
-            self._records.append(AuditRecord(row[place], now, record.event))
+            event_id = self._ids("event", milliseconds)
+            row[place], row[at] = kept(event_id), milliseconds
+            self._records.append(AuditRecord(event_id, now, record.event))
         batched.audit(self.connection)
 
     def _note(self, change: Change) -> None:

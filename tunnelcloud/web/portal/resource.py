@@ -19,6 +19,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from tunnelcloud.domain.addresses import party_of
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store.asynchronous import Deeds
@@ -167,20 +168,18 @@ class PortalResource(Resource):
         :raise Problem: 400.
         """
         _, _, query = request.uri.partition(b"?")
-        visit = Visit(
-            address=request.uri.decode("ascii", "replace"),
-            source_ip=getattr(request.getClientAddress(), "host", ""),
-            csrf="",
-            cannot_work=cannot_work(request, self._context.web_url),
-            user_agent=escape(request.getHeader("user-agent") or ""),
-        )
-        source = CAUSER.get() or visit.party
+        source_ip = getattr(request.getClientAddress(), "host", "")
+        source = CAUSER.get() or party_of(source_ip)
         asked = await self._read_fields(query, source)
         typed = await self._read_fields(form, source)
-        return evolve(
-            visit,
+        return Visit(
+            address=request.uri.decode("ascii", "replace"),
+            source_ip=source_ip,
+            csrf="",
+            cannot_work=cannot_work(request, self._context.web_url),
             query={name: values[0] for name, values in asked.items()},
             form={name: tuple(values) for name, values in typed.items()},
+            user_agent=escape(request.getHeader("user-agent") or ""),
         )
 
     async def _read_fields(self, encoded: bytes, source: str) -> Mapping[str, list[str]]:
