@@ -423,17 +423,22 @@ class RevocationTests(WorldCase):
         past = self.ended(session["id"])
         self.assertEqual((past["bytes_to_target"], past["bytes_from_target"]), (5, 5))
 
-    def test_a_key(self):
-        key = Keys(self.world.directory, "second-key")
-        self.world.do("user", "create", "dave")
-        self.world.do("assign", "echo", "--user", "dave", "--method", "key")
-        added = self.world.do("key", "add", "dave", "--public-key", key.public)
-        process, port = self.world.client.forward("dave", f"echo:{self.world.echo.port}", key=key)
+    def stream_of(self, user, key):
+        """Open a user's stream to the echo; give it, and their ssh."""
+        process, port = self.world.client.forward(user, f"echo:{self.world.echo.port}", key=key)
         self.addCleanup(process.stop)
         connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.addCleanup(connection.close)
         connection.sendall(b"hello")
         self.assertEqual(connection.recv(5), b"hello")
+        return connection, process
+
+    def test_a_key(self):
+        key = Keys(self.world.directory, "second-key")
+        self.world.do("user", "create", "dave")
+        self.world.do("assign", "echo", "--user", "dave", "--method", "key")
+        added = self.world.do("key", "add", "dave", "--public-key", key.public)
+        connection, process = self.stream_of("dave", key)
         self.world.do("key", "revoke", "dave", added["id"])
         self.assertEqual(connection.recv(1), b"")
         process.wait_for("the key was revoked")
@@ -446,12 +451,7 @@ class RevocationTests(WorldCase):
         self.world.do(
             "key", "add", "erin", "--public-key", key.public, "--expires", soon.isoformat()
         )
-        process, port = self.world.client.forward("erin", f"echo:{self.world.echo.port}", key=key)
-        self.addCleanup(process.stop)
-        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.addCleanup(connection.close)
-        connection.sendall(b"hello")
-        self.assertEqual(connection.recv(5), b"hello")
+        connection, process = self.stream_of("erin", key)
         self.assertEqual(connection.recv(1), b"")
         process.wait_for("the key has expired")
 
@@ -461,6 +461,8 @@ class RevocationTests(WorldCase):
         self.addCleanup(process.stop)
         self.world.gateway.process.kill()
         self.world.gateway.start()
+        # Other tests, too, need its connector back.
+        self.world.gateway.process.wait_for("connector.attached")
         status, _, errors = self.world.client.run("alice", token=token, command=["ls"])
         self.assertEqual(status, 255)
         self.assertIn(b"was used at", errors)
