@@ -75,6 +75,9 @@ class MemoryRegistry:
         issued = [kept for kept in self._certificates.values() if kept[3] >= token[3]]
         if len([kept for kept in issued if kept[0] == connector_id]) >= MOST_CERTIFICATES:
             return fail(JoinRefused(JoinProblem.USED))
+        for other in self._tokens.values():
+            if other[0] == connector_id:
+                other[2] = None
         token[2] = key_fingerprint
         self._certificates = {
             serial: kept
@@ -86,6 +89,10 @@ class MemoryRegistry:
     def record_certificate(self, connector_id, serial, key_fingerprint, not_after, source=""):
         if self.down:
             return fail(self.down)
+        joined = [token[2] for token in self._tokens.values() if token[0] == connector_id]
+        is_replaced = any(joined) and key_fingerprint not in joined
+        if is_replaced or connector_id not in self._connectors:
+            return fail(JoinRefused(JoinProblem.REVOKED))
         self._certificates[serial] = (connector_id, key_fingerprint, not_after, self._now())
         self._connectors[connector_id] = evolve(
             self._connectors[connector_id],
@@ -238,6 +245,20 @@ class RegistryContract:
         self.assertIsNone(self.active("old key"))
         self.assertEqual(self.active("key"), self.first)
         self.assertEqual(self.active("their key", self.second), self.second)
+
+    def test_what_was_replaced_or_deleted_gets_no_further_certificate(self):
+        """A renewal may be under way meanwhile."""
+        self.record("a1", "old key")
+        self.record("b1", "their key", self.second)
+        self.outcome(self.redeem("key"))
+        self.delete(self.second)
+        later = self.time + timedelta(days=30)
+        for key, connector_id in (("old key", self.first), ("their key", self.second)):
+            recording = self.registry.record_certificate(connector_id, "a2", key, later)
+            self.assertEqual(self.problem(recording), JoinProblem.REVOKED)
+        self.assertIsNone(self.active("old key"))
+        self.record("a3", "key")
+        self.assertEqual(self.active("key"), self.first)
 
     def late(self, shown="a1", key="key", connector_id=None, grace=10):
         return LateRenewal(connector_id or self.first, shown, key, timedelta(days=grace))

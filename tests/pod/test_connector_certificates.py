@@ -9,10 +9,10 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.link.tls_wires import now
 from tests.pod.connectors import AUTHORITY, GRACE, LIFETIME, DoorCase
 from tests.pod.registries import SECRET, make_connector
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused, hash_secret
 from tunnelcloud.link.join_messages import JoinRequest, RenewalRequest
 from tunnelcloud.link.joining import JoinClient
-from tunnelcloud.link.requests import AUTHORITIES, PODS, RENEW
+from tunnelcloud.link.requests import AUTHORITIES, DISMISS, PODS, RENEW
 from tunnelcloud.link.tls import JoinTLS, LinkTLS
 from tunnelcloud.pki.authority import CertificateAuthority, connector_id_of, public_key_fingerprint
 from tunnelcloud.pki.authority_rotation import Authorities, is_issued_by
@@ -81,6 +81,15 @@ class RenewingTests(DoorCase):
         self.door.registry.down = None
         self.assertTrue(self.renew(make_request(self.key)))
         self.assertEqual([name for name, _ in self.owner.requests], [PODS, RENEW])
+
+    def test_who_was_replaced_meanwhile_gets_none_and_its_links_end(self):
+        """The other key joined at another pod, and this one hasn't heard of it yet."""
+        self.door.registry.create_join_token("con_1", SECRET)
+        self.door.registry.redeem_join_token(hash_secret(SECRET), "another key")
+        self.renew(make_request(self.key))
+        self.assertIn((DISMISS, {"reason": REVOKED}), self.owner.requests)
+        self.assertNotIn(RENEW, [name for name, _ in self.owner.requests])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_renewals_are_granted_only_so_often(self):
         self.assertTrue(self.renew(make_request(self.key)))

@@ -134,6 +134,39 @@ class AttachingTests(DoorCase):
         self.assertEqual(self.door.hearer.heard, [])
         self.assertEqual(self.links.attached, ())
 
+    def test_one_that_is_revoked_while_it_is_looked_up_is_not_attached(self):
+        _, tls = self.door.enrol()
+        ask, waiting = self.door.registry.active_connectors, []
+
+        def ask_and_wait(keys):
+            found = self.successResultOf(ask(keys))
+            waiting.append((Deferred(), found))
+            return waiting[-1][0]
+
+        self.door.registry.active_connectors = ask_and_wait
+        protocol, owner = self.door.link(tls)
+        self.door.registry.delete("con_1")
+        self.door.attendant.review({"con_1"})
+        for _ in range(2):
+            answer, found = waiting.pop(0)
+            answer.callback(found)
+            self.door.run()
+        self.assertFalse(protocol.ready)
+        self.assertEqual(owner.requests, [(DISMISS, {"reason": REVOKED})])
+        self.assertEqual(self.links.attached, ())
+
+    def test_nor_one_that_is_revoked_while_an_earlier_process_is_waited_for(self):
+        _, tls = self.door.enrol()
+        self.door.link(tls, instance="1-a")
+        self.door.silence()
+        after, _ = self.door.link(tls, instance="2-b")
+        self.door.registry.delete("con_1")
+        self.successResultOf(self.door.attendant.review({"con_1"}))
+        self.door.clock.advance(RIVAL_SECONDS)
+        self.door.run()
+        self.assertFalse(after.ready)
+        self.assertNotIn("2-b", [one.instance for one in self.links.attached])
+
     def test_detached_is_told_once_for_the_last_link(self):
         (first, _), (second, _) = self.attach(times=2)
         first.disconnect("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
@@ -119,13 +120,37 @@ class JoiningContract:
         self.assertIsNone(self.owner("key-1"))
         self.assertEqual(heard, [Change("connector", self.connector.id)])
 
+    def test_a_key_that_was_replaced_gets_no_further_certificate(self):
+        """Its renewal, or the answer to its joining, may be under way meanwhile."""
+        self.redeem()
+        self.certify("01")
+        self.add_token("second")
+        self.redeem(key="key-2", secret_hash="second")
+        refused = self.assertRaises(JoinRefused, self.certify, "02", renewal=True)
+        self.assertIs(refused.problem, JoinProblem.REVOKED)
+        self.assertIsNone(self.owner("key-1"))
+        self.certify("03", key="key-2")
+        self.add_token("third")
+        self.redeem(secret_hash="third")
+        self.certify("04")
+        self.assertEqual(self.owner("key-1"), self.connector.id)
+        self.assertIsNone(self.owner("key-2"))
+        self.assertRaises(JoinRefused, self.certify, "05", key="key-2")
+
+    def test_the_token_of_a_key_that_was_replaced_is_no_other_keys(self):
+        self.redeem()
+        self.add_token("second")
+        self.redeem(key="key-2", secret_hash="second")
+        self.assertIs(self.problem(key="key-3"), JoinProblem.EXPIRED)
+        self.assertIs(self.problem(), JoinProblem.EXPIRED)
+
     def test_a_deleted_connector_has_no_way_in(self):
         self.redeem()
         self.certify("01")
         self.store.write(connectors.delete, self.connector.id)
         self.assertIsNone(self.owner("key-1"))
         self.assertIs(self.problem(), JoinProblem.UNKNOWN)
-        self.assertRaises(NotFound, self.certify, "02")
+        self.assertRaises(JoinRefused, self.certify, "02")
         self.assertRaises(NotFound, self.add_token, "third")
 
     def test_a_connector_needs_a_site(self):
@@ -140,6 +165,32 @@ class SQLiteJoiningTests(JoiningContract, SQLiteCase):
 
 
 class PostgresJoiningTests(JoiningContract, PostgresCase):
+    def test_a_certificate_that_is_written_down_while_another_key_joins_ends_with_it(self):
+        self.redeem()
+        self.add_token("second")
+
+        def waits(transaction):
+            query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return transaction.connection.exec_driver_sql(query).scalar() > 0
+
+        def certify(transaction):
+            connectors.record_certificate(
+                transaction,
+                self.connector.id,
+                serial="01",
+                key_fingerprint="key-1",
+                expires_at=self.clock.moment + timedelta(days=30),
+                renewal=True,
+            )
+            soon = self.store.write_soon(
+                connectors.redeem_join_token, "second", key_fingerprint="key-2"
+            )
+            self.assertTrue(any(waits(transaction) or time.sleep(0.01) for _ in range(6000)))
+            return soon
+
+        self.store.write(certify).result()
+        self.assertIsNone(self.owner("key-1"))
+
     def test_who_is_changed_meanwhile_holds_up_nobody(self):
         """Pods note many at once that they are there; an `apply` may hold some for long."""
         other = self.store.write(connectors.create, name="other", site_id=self.world.site.id)

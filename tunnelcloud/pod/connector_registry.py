@@ -35,6 +35,8 @@ class IConnectorRegistry(Interface):
     ) -> "Deferred[None]":
         """Record a certificate before it is handed out: at joining, or at a renewal.
 
+        Fails with ``JoinRefused`` when the connector was deleted, or has joined with another key.
+
         :param source: the address that it was asked for from, for the audit.
         """
 

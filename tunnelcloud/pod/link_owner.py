@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.domain.addresses import canonical_address
+from tunnelcloud.domain.join_tokens import JoinRefused
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.interfaces import ILinkOwner
@@ -84,6 +85,9 @@ class Attendant:
     clock: IReactorTime
     max_links: int = 2
     _unattached: set[LinkProtocol] = field(factory=set, init=False)
+    _doubtful: set[LinkProtocol] = field(factory=set, init=False)
+    """Links that aren't attached yet, and whose connectors may have been revoked since they were
+    looked up."""
     _renewals: dict[tuple[str, str], datetime] = field(factory=dict, init=False)
     _comings: Allowances = field(init=False)
 
@@ -119,6 +123,7 @@ class Attendant:
         """Attach a link, if its connector is active."""
         certificate = _certificate(link)
         self._unattached.add(link)
+        self._doubtful.discard(link)
         key = public_key_fingerprint(certificate)
         asking = self.registry.active_connectors({key: connector_id_of(certificate)})
         asking.addCallback(lambda found: self._admit(found.get(key), link, certificate))
@@ -127,6 +132,7 @@ class Attendant:
     def link_lost(self, link: LinkProtocol, reason: str) -> None:
         """Forget a link."""
         self._unattached.discard(link)
+        self._doubtful.discard(link)
         self.links.remove(link, reason)
 
     def channel_requested(
@@ -156,6 +162,7 @@ class Attendant:
 
         :param concerned: ids of connectors and sites; None for every link.
         """
+        self._doubtful.update(self._unattached)
         links = [
             link
             for link in self.links.attached
@@ -229,7 +236,10 @@ class Attendant:
 
     def _attach(
         self, connector: Connector, link: LinkProtocol, certificate: x509.Certificate
-    ) -> "Deferred[None]":
+    ) -> "Deferred[None] | None":
+        if link in self._doubtful:
+            self.link_ready(link)
+            return None
         self._unattached.discard(link)
         held = tuple(self.links.of_connector(connector.id))
         if len(held) >= self.max_links:
@@ -339,6 +349,10 @@ class Attendant:
         self, failure: Failure, link: AttachedLink, renewal: tuple[str, str]
     ) -> None:
         del self._renewals[renewal]
+        if failure.check(JoinRefused):
+            # The notice that ends its links is still to come.
+            link.protocol.dismiss(_NOT_ACTIVE)
+            return
         _log.failure(
             "the certificate of connector {name} could not be renewed",
             failure,

@@ -12,13 +12,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.join_tokens import JoinRefused
+from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
 from tunnelcloud.domain.late_renewals import LateRenewal
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.pod.connector_registry import IConnectorRegistry
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.store import connectors
 from tunnelcloud.store.asynchronous import AsyncStore
+from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
 
@@ -66,7 +67,7 @@ class Registrar:
     def check_late(self, asked: LateRenewal, source: str = "") -> Deferred[datetime]:
         """Check that a certificate may be renewed though it has ended."""
         checking = self.store.read(connectors.check_late, asked)
-        return checking.addErrback(self._not_renewed(asked, source))
+        return checking.addErrback(self._not_renewed(asked.connector_id, source))
 
     def renew_late(
         self, asked: LateRenewal, serial: str, not_after: datetime, source: str = ""
@@ -79,11 +80,10 @@ class Registrar:
             expires_at=not_after,
             source_ip=source or None,
         )
-        return renewing.addErrback(self._not_renewed(asked, source))
+        return renewing.addErrback(self._not_renewed(asked.connector_id, source))
 
-    def _not_renewed(self, asked: LateRenewal, source: str) -> Callable[[Failure], Deferred[Never]]:
-        named = {"connector_id": asked.connector_id}
-        return self._refused("connector.renewal_refused", source, **named)
+    def _not_renewed(self, connector_id: str, source: str) -> Callable[[Failure], Deferred[Never]]:
+        return self._refused("connector.renewal_refused", source, connector_id=connector_id)
 
     def record_certificate(
         self,
@@ -94,9 +94,10 @@ class Registrar:
         source: str = "",
     ) -> Deferred[None]:
         """Record a certificate before it is handed out."""
-        return self.store.write(
+        recording = self.store.write(
             _record_certificate, connector_id, serial, key_fingerprint, not_after, source
         )
+        return recording.addErrback(self._not_renewed(connector_id, source))
 
     def active_connectors(self, keys: Mapping[str, str]) -> Deferred[Mapping[str, Connector]]:
         """Return connectors, without those that were deleted or whose key has no good certificate
@@ -149,7 +150,10 @@ def _record_certificate(
     not_after: datetime,
     source: str,
 ) -> None:
-    known = connectors.get(transaction, connector_id)
+    try:
+        known = connectors.get(transaction, connector_id)
+    except NotFound:
+        raise JoinRefused(JoinProblem.REVOKED) from None
     connectors.record_certificate(
         transaction,
         connector_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -110,6 +111,7 @@ def redeem_join_token(
         ``MOST_CERTIFICATES``.
     """
     now = transaction.now()
+    _lock_connector_of(transaction, secret_hash)
     token = transaction.connection.execute(
         update_rows(join_tokens)
         .where(
@@ -123,6 +125,14 @@ def redeem_join_token(
     if token is None:
         raise JoinRefused(_problem(transaction, secret_hash, key_fingerprint))
     redeemed = token.connector_id
+    transaction.connection.execute(
+        update_rows(join_tokens)
+        .where(
+            join_tokens.c.connector_id == redeemed,
+            join_tokens.c.redeemed_key != key_fingerprint,
+        )
+        .values(redeemed_key=None, expires_at=ENDED)
+    )
     certificates = connector_certificates
     brought = (
         select(func.count())
@@ -150,6 +160,18 @@ def redeem_join_token(
     return CONNECTORS.get(transaction, redeemed)
 
 
+def _lock_connector_of(transaction: Transaction, secret_hash: str) -> None:
+    """Lock the connector that a join token is for, if there is one.
+
+    Whoever records a certificate of it is done, or waits and then sees which key has joined.
+    """
+    query = select(join_tokens.c.connector_id).where(join_tokens.c.secret_hash == secret_hash)
+    connector_id = transaction.connection.execute(query).scalar()
+    if connector_id is not None:
+        with suppress(NotFound):
+            CONNECTORS.lock(transaction, connector_id)
+
+
 def _problem(transaction: Transaction, secret_hash: str, key_fingerprint: str) -> JoinProblem:
     query = select(join_tokens.c.redeemed_key).where(join_tokens.c.secret_hash == secret_hash)
     row = transaction.connection.execute(query).first()
@@ -174,9 +196,11 @@ def record_certificate(
     """Write down a certificate before it is handed to its connector.
 
     :param ended_at: when the one before it ended; None for one that has not.
-    :raise NotFound: the connector was deleted.
+    :raise JoinRefused: the connector was deleted, or has joined with another key.
     """
-    connector = CONNECTORS.lock(transaction, connector_id)
+    connector = _lock(transaction, connector_id)
+    if _is_replaced(transaction, connector_id, key_fingerprint):
+        raise JoinRefused(JoinProblem.REVOKED)
     transaction.connection.execute(
         insert(connector_certificates),
         {
@@ -206,6 +230,26 @@ def record_certificate(
         )
     )
     return CONNECTORS.get(transaction, connector_id)
+
+
+def _lock(transaction: Transaction, connector_id: str) -> Connector:
+    """Lock a connector that gets a certificate.
+
+    :raise JoinRefused: it was deleted.
+    """
+    try:
+        return CONNECTORS.lock(transaction, connector_id)
+    except NotFound:
+        raise JoinRefused(JoinProblem.REVOKED) from None
+
+
+def _is_replaced(transaction: Transaction, connector_id: str, key_fingerprint: str) -> bool:
+    """Tell whether another key has joined as this connector since this one did."""
+    query = select(join_tokens.c.redeemed_key).where(
+        join_tokens.c.connector_id == connector_id, join_tokens.c.redeemed_key.is_not(None)
+    )
+    joined = transaction.connection.execute(query).scalars().all()
+    return bool(joined) and key_fingerprint not in joined
 
 
 def check_late(transaction: Transaction, asked: LateRenewal) -> datetime:
@@ -246,10 +290,7 @@ def renew_late(
     :param serial: of the new one.
     :raise JoinRefused: see ``check_late``.
     """
-    try:
-        CONNECTORS.lock(transaction, asked.connector_id)
-    except NotFound:
-        raise JoinRefused(JoinProblem.REVOKED) from None
+    _lock(transaction, asked.connector_id)
     return record_certificate(
         transaction,
         asked.connector_id,
