@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterator
 
-from attrs import frozen
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -25,52 +22,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from tunnelcloud import __version__
-from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.net.interfaces import IFloodControl
 from tunnelcloud.pod.counters import Counters
-from tunnelcloud.pod.held_channels import HeldChannels
-from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.metric_types import CounterMetric
-from tunnelcloud.pod.periodic_work import Supervisor
-from tunnelcloud.pod.records import Records
-from tunnelcloud.pod.target_checks import TargetChecks
-from tunnelcloud.sinks.sinks import Sinks
-from tunnelcloud.store.database_metrics import Measures
+from tunnelcloud.pod.metrics_page import Measured
 
 OTHER_SITES = "other"
 """The label that all further sites share.  A site of this name shares it, too."""
-
-
-@frozen
-class Measured:
-    """The sources of a pod's gauges.
-
-    :ivar feed_age: gives for how many seconds changes may have been missed.
-    :ivar certificates: gives when certificates end, by what they are for.
-    :ivar refused_certificates: counts orders by ACME that failed since the last good one.
-    :ivar measures: gives what the store was found to have.
-    :ivar database: SQLite's file; None for a server.
-    :ivar ready: tells whether the pod is ready.
-    """
-
-    sessions: LiveSessions
-    held: HeldChannels
-    links: Links
-    flood: IFloodControl
-    link_flood: IFloodControl
-    budget: CreditBudget
-    checks: TargetChecks
-    supervisor: Supervisor
-    records: Records
-    sinks: Sinks
-    feed_age: Callable[[], float]
-    certificates: Callable[[], dict[str, datetime]]
-    refused_certificates: Callable[[], int]
-    measures: Callable[[], Measures]
-    database: Path | None
-    ready: Callable[[], bool]
-    now: Callable[[], datetime]
 
 
 class _PodCollector(Collector):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from tunnelcloud import __version__, daemon
+from tunnelcloud import daemon
 from tunnelcloud.channels.windows import CreditBudget
-from tunnelcloud.domain.addresses import read_networks
-from tunnelcloud.domain.entities import Session, UserView
-from tunnelcloud.domain.objects.sites import Tunnel
-from tunnelcloud.domain.policy import Decision
-from tunnelcloud.net.fetch_on_demand import fetch_by_network
 from tunnelcloud.net.message_scheduling import SharedTurn
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.admin_token import LOOK_SECONDS as RETIRE_SECONDS
@@ -25,22 +20,16 @@ from tunnelcloud.pod.admin_token import Retirement
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.byte_rates import SAMPLE_SECONDS, Rates
 from tunnelcloud.pod.certificate_expiry import ENDING_SECONDS
-from tunnelcloud.pod.change_feed_outage import LIMIT_SECONDS, BlindLimit
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_side import ConnectorSide
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
-from tunnelcloud.pod.dns_check import DNSCheck
-from tunnelcloud.pod.enforcement import SWEEP_SECONDS, Enforcement
-from tunnelcloud.pod.expired_keys import EXPIRED_KEYS_SECONDS, ExpiredKeys
 from tunnelcloud.pod.file_descriptors import divide, raise_limit
 from tunnelcloud.pod.health import Health
-from tunnelcloud.pod.held_channels import HeldChannels, ask_for_channel
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.links import Links
-from tunnelcloud.pod.live_pod import LivePod
-from tunnelcloud.pod.live_session import SHUTDOWN_REASON, LiveSession
-from tunnelcloud.pod.live_sessions import LiveSessions
+from tunnelcloud.pod.live_session import SHUTDOWN_REASON
 from tunnelcloud.pod.lost_connectors import LostConnectors
+from tunnelcloud.pod.metrics_page import Measured, MetricsPage
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
 from tunnelcloud.pod.penalties import SHARE_SECONDS
@@ -48,33 +37,24 @@ from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.preparation import Foundation
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.reloading import Reloading, takers
-from tunnelcloud.pod.session_dependencies import Surroundings
+from tunnelcloud.pod.session_parts import SessionParts
 from tunnelcloud.pod.shared_keys import SHARED_KEYS_SECONDS, SharedKeys
 from tunnelcloud.pod.ssh_side import SshSide
 from tunnelcloud.pod.steady_clock import SteadyClock
 from tunnelcloud.pod.stored_connectors import Registrar
 from tunnelcloud.pod.target_checks import LOOK_SECONDS, TargetChecks
 from tunnelcloud.pod.traffic_notes import NOTE_SECONDS, TrafficNotes
-from tunnelcloud.pod.tunnel_descriptions import describe
-from tunnelcloud.pod.user_shares import Shares
 from tunnelcloud.pod.user_views import Views
+from tunnelcloud.pod.web_side import WebSide
 from tunnelcloud.pod.web_tls import WebTLS
-from tunnelcloud.pod.work_in_turns import Turns
 from tunnelcloud.settings import PodSettings
-from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow
-from tunnelcloud.store import approvals
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import open_feed
 from tunnelcloud.store.database_metrics import MEASURE_SECONDS, Measures, measure
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Change, Resync
-from tunnelcloud.web.http_limits import LimitedSite
 from tunnelcloud.web.portal.invitations import first_administrator_link
-from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.tree import make_site, metrics_site
-
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+from tunnelcloud.web.tree import metrics_site
 
 REVIEW_SECONDS = 30.0
 
@@ -157,7 +137,31 @@ class PodService(Service):
             turn=turn,
             spreading=self._spreading,
         )
-        self._make_sessions(Turns(reactor))
+        self._lost_connectors = LostConnectors(_now)
+        self.links.listen(self._lost_connectors)
+        self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
+        self.links.listen(self.checks)
+        parts = SessionParts(
+            reactor,
+            foundation,
+            store=self.store,
+            cluster=self.cluster,
+            connectors=self.connectors,
+            links=self.links,
+            records=self.records,
+            views=self.views,
+            doctor=self.doctor,
+            checks=self.checks,
+            counters=self._counters,
+            spreading=self._spreading,
+            feed_down_for=feed.down_for,
+            web_url=lambda: self.web_url,
+            max_sessions=self._doors.sessions,
+            now=_now,
+        )
+        self.held, self.sessions = parts.held, parts.sessions
+        self.enforcement = parts.enforcement
+        self._session_works = parts.works()
         self.ssh = SshSide(
             reactor,
             foundation,
@@ -171,21 +175,18 @@ class PodService(Service):
             turn=turn,
             spreading=self._spreading,
         )
-        self._lost_connectors = LostConnectors(_now)
-        self.links.listen(self._lost_connectors)
-        self.checks = TargetChecks(self.store, self.links, self.doctor, reactor, _now)
-        self.links.listen(self.checks)
         self.rates = Rates(reactor, self.sessions.count)
+        self._housekeeping = Housekeeping(self.store, is_steady=SteadyClock(reactor).is_steady)
         self._retirement = Retirement(self.store, settings.state_directory)
         self.traffic = TrafficNotes(self.store, self.sessions.count)
         self._tls = WebTLS(reactor, foundation, self.store, _now)
         self.connectors.ending.watch_web(self._tls.warnings)
-        self._registry: CollectorRegistry | None = None
-        self._web = self._make_web()
+        self._metrics = self._make_metrics()
+        self.web = self._make_web()
         self._front = Front(
             ssh=self.ssh.factory,
             connectors=self.connectors.listener,
-            web=self._tls.before(self._web),
+            web=self._tls.before(self.web.site),
             portal=self.web_url,
             clock=reactor,
             balancers=settings.front.proxy_protocol_from,
@@ -197,75 +198,24 @@ class PodService(Service):
             from tunnelcloud.pod.notices import make_notices
 
             self._notices = make_notices(
-                foundation, self.store, reactor, self.live, self._tls.is_ending, self.web_url, _now
+                foundation,
+                self.store,
+                reactor,
+                self.web.live,
+                self._tls.is_ending,
+                self.web_url,
+                _now,
             )
         self._reloading = Reloading(
             settings,
             read_settings or (lambda: settings),
-            takers(settings, self.ssh.flood, self._web),
+            takers(settings, self.ssh.flood, self.web.site),
         )
         self.serving = False
         self.first_administrator_link = first_administrator_link(foundation.store, self.web_url)
 
-    def _make_sessions(self, turns: Turns) -> None:
-        """Make what knows the sessions, and what ends them."""
-        settings = self.foundation.settings
-        self.held = HeldChannels(
-            lambda held: self.store.write(ask_for_channel, held),
-            lambda ids: self.store.read(approvals.answers, ids),
-            self._reactor,
-            lambda: f"{self.web_url}/requests",
-        )
-        self.sessions = LiveSessions(
-            Surroundings(
-                refuses=self.cluster.refusal,
-                links=self.links,
-                records=self.records,
-                views=self.views,
-                clock=self._reactor,
-                now=_now,
-                describe=self._describe,
-                doctor=self._examine,
-                turns=turns,
-                spread=self._spreading.run,
-                address=lambda: self.foundation.ssh_address,
-                held=self.held,
-                patience=settings.connectors.unread_timeout,
-                counters=self._counters,
-            ),
-            Shares(**settings.shares.model_dump()),
-            max_sessions=self._doors.sessions,
-        )
-        self.enforcement = Enforcement(
-            self.sessions,
-            self.views,
-            self._reactor,
-            turns,
-            end_requests=self.cluster.end_requests,
-            good_keys=self.cluster.good_keys,
-            reconcile=self.cluster.reconcile,
-            review_links=self.connectors.attendant.review,
-        )
-        steady = SteadyClock(self._reactor)
-        self._housekeeping = Housekeeping(self.store, is_steady=steady.is_steady)
-        self._expired_keys = ExpiredKeys(self.store, self.enforcement.keys_expired)
-        self._blind_limit = BlindLimit(
-            self._feed.down_for, settings.database.max_blind, self.sessions.end_all
-        )
-
-    def _metrics(self) -> tuple[str, bytes]:
-        """Write what is measured; what writes it is loaded when it is asked for first."""
-        from tunnelcloud.pod.metrics import written
-
-        if self._registry is None:
-            self._registry = self._make_registry()
-        return written(self._registry)
-
-    def _make_registry(self) -> CollectorRegistry:
-        """Make the registry of what is measured."""
-        from tunnelcloud.pod.metrics import Measured, metrics_registry
-
-        return metrics_registry(
+    def _make_metrics(self) -> MetricsPage:
+        return MetricsPage(
             Measured(
                 sessions=self.sessions,
                 held=self.held,
@@ -288,48 +238,27 @@ class PodService(Service):
             self._counters,
         )
 
-    def _make_web(self) -> LimitedSite:
-        """Make the site with the API and the portals."""
-        foundation, settings = self.foundation, self.foundation.settings
-        self.live = LivePod(
-            pod_id=foundation.seat.pod_id,
-            started_at=_now(),
-            ssh_public_address=foundation.ssh_address,
-            connectors_public_address=foundation.connectors_address,
-            shared_keys=self.keys,
-            ending=self.connectors.ending.warnings,
+    def _make_web(self) -> WebSide:
+        return WebSide(
+            self._reactor,
+            self.foundation,
+            url=self.web_url,
+            store=self.store,
+            cluster=self.cluster,
+            ssh=self.ssh,
+            connectors=self.connectors,
             sessions=self.sessions,
             links=self.links,
             lost=self._lost_connectors,
             checks=self.checks,
             rates=self.rates,
-            request_end=self.cluster.request_end,
-            presence=self.cluster.presence,
-            ssh_addresses=self.cluster.ssh_addresses,
-            names=self.cluster.external_addresses,
-            dns_check=DNSCheck.by_system(self._reactor, self._ssh_hosts),
-            certificate=self._tls.state,
-            penalties=self.ssh.penalties,
-        )
-        self._context = ApiContext(
-            store=self.store,
-            live=self.live,
-            web_url=self.web_url,
-            clock=self._reactor,
-            sealer=foundation.sealer,
-            fetch=fetch_by_network(self._reactor),
-            browser_login=settings.ssh.browser_login,
-            token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
-        )
-        return make_site(
-            self._context,
-            version=__version__,
-            metrics=None if settings.has_metrics_apart else self._metrics,
-            ready_checks=self._ready_checks,
-            proxies=read_networks(settings.web.trusted_proxies),
+            keys=self.keys,
+            tls=self._tls,
             room=self._doors.web,
-            warning=self._tls.outline,
-            challenge_answer=None if self._tls.answers is None else self._tls.answers.of,
+            ready_checks=self._ready_checks,
+            metrics=self._metrics.answer,
+            token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
+            now=_now,
         )
 
     @property
@@ -347,10 +276,12 @@ class PodService(Service):
         """Begin to accept connections, on the sockets that were bound before."""
         self._ports.serve("ssh", self.ssh.factory)
         self._ports.serve("connectors", self.connectors.factory)
-        self._ports.serve("web", self._web)
-        self._ports.serve("metrics", metrics_site(self._metrics, self._reactor))
+        self._ports.serve("web", self.web.site)
+        self._ports.serve("metrics", metrics_site(self._metrics.answer, self._reactor))
         self._ports.serve("front", self._front)
-        self._ports.serve(WEB_TLS, self._tls.door(self._web, self.web_url, self._doors.undecided))
+        self._ports.serve(
+            WEB_TLS, self._tls.door(self.web.site, self.web_url, self._doors.undecided)
+        )
 
     def startService(self) -> None:
         """Begin to serve."""
@@ -359,9 +290,6 @@ class PodService(Service):
         self.cluster.start(self._changed, self.connectors.attendant.announce_pods)
         works: dict[str, tuple[Callable[[], object], float]] = {
             "heartbeat": (self.cluster.beat, BEAT_SECONDS),
-            "sweep": (self.enforcement.sweep, SWEEP_SECONDS),
-            "blind limit": (self._blind_limit.check, LIMIT_SECONDS),
-            "expired keys": (self._expired_keys.look, EXPIRED_KEYS_SECONDS),
             "review": (self.connectors.attendant.review, REVIEW_SECONDS),
             "housekeeping": (self._housekeeping.run, KEEP_HOUSE_SECONDS),
             "admin.token": (self._retirement.look, RETIRE_SECONDS),
@@ -375,8 +303,8 @@ class PodService(Service):
         }
         if self.foundation.database_file is None:
             works["penalties"] = (self.ssh.penalties.send, SHARE_SECONDS)
-            works["sign-in failures"] = (self._context.shared_attempts.send, SHARE_SECONDS)
-        works |= self._tls.works() | self._notices
+            works["sign-in failures"] = (self.web.share_failures, SHARE_SECONDS)
+        works |= self._session_works | self._tls.works() | self._notices
         for name, (work, seconds) in works.items():
             self.supervisor.run(name, work, seconds)
         self.serving = True
@@ -416,10 +344,6 @@ class PodService(Service):
         self.foundation.sinks.reopen()
         self._tls.reload()
 
-    def _ssh_hosts(self) -> list[str]:
-        others = (address.host for address in self.cluster.ssh_addresses())
-        return [self.foundation.ssh_address.host, *others]
-
     def _measure(self) -> Deferred[None]:
         def keep(found: Measures) -> None:
             self._measures = found
@@ -442,18 +366,4 @@ class PodService(Service):
         self._tls.changed(change)
         self.checks.changed(change)
         self.keys.changed(change)
-        self._context.tell(change)
-
-    def _describe(
-        self, view: UserView, session: Session, tunnel: Tunnel, decision: Decision
-    ) -> TunnelRow:
-        attached = self.links.pick(tunnel.site_id) is not None
-        seen = self.checks.faults(tunnel.id)
-        address = self.foundation.ssh_address
-        return describe(view, session, tunnel, address, attached, decision, seen)
-
-    async def _examine(self, live: LiveSession, tunnel: Tunnel) -> AsyncIterator[DoctorStep]:
-        view = await self.views.get(live.session.user_id)
-        port = tunnel.target_ports[0].first
-        async for step in self.doctor.check(tunnel, port, live.decide_tunnel(view, tunnel, port)):
-            yield step
+        self.web.changed(change)
