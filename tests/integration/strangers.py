@@ -14,7 +14,7 @@ from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE
-from tests.integration.test_end_to_end import EchoWorld
+from tests.integration.worlds import EchoWorld
 from tests.ssh.client import Client
 from tests.ssh.socket_client import PatientClient
 from tunnelcloud.channels.messages import DirectTcpip, pack_string

@@ -16,7 +16,7 @@ from tests.integration.authorities import Pebble
 from tests.integration.browsing import SIGN_IN, sign_in_page
 from tests.integration.flows import Flows
 from tests.integration.processes import PATIENCE, Gateway, free_port
-from tests.integration.test_end_to_end import EchoWorld
+from tests.integration.worlds import EchoWorld
 
 LIFE = 6
 """Seconds that a certificate lives which is to be renewed."""

@@ -14,7 +14,7 @@ from tests.clients.building import build
 from tests.integration import library_clients
 from tests.integration.processes import PATIENCE, Process
 from tests.integration.targets import SocketTarget, SpeakingTarget, as_postgresql
-from tests.integration.test_end_to_end import WorldCase
+from tests.integration.worlds import WorldCase
 from tests.requirements import (
     require_executable,
     require_module,

@@ -17,7 +17,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import PATIENCE, Keys, Process
-from tests.integration.test_end_to_end import EchoWorld
+from tests.integration.worlds import EchoWorld
 from tests.requirements import (
     require_executable,
     require_module,

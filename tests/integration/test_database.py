@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.integration.processes import PATIENCE, free_port
-from tests.integration.test_end_to_end import WorldCase
+from tests.integration.worlds import WorldCase
 from tests.requirements import require_executable, require_module
 
 ROWS = 500_000

@@ -1,72 +1,17 @@
 """A stock ssh client reaches a server in a site: everything real, each part its own process."""
 
-import atexit
 import hashlib
-import json
 import os
-import queue
 import socket
 import time
 from datetime import UTC, datetime, timedelta
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.integration.processes import PATIENCE, Keys, Process, SiteConnector, free_port
-from tests.integration.targets import EchoTarget, GreetingTarget, SSHServer, TLSTarget, exchange
-from tests.integration.worlds import World
+from tests.integration.processes import Keys, Process, SiteConnector, free_port
+from tests.integration.targets import EchoTarget, SSHServer, exchange
+from tests.integration.worlds import WorldCase
 
 MEGABYTE = 1_000_000
 SHORT_TOKEN_SECONDS = 3
-
-
-class EchoWorld(World):
-    """Has an echo server as tunnel `echo`, too."""
-
-    def __init__(self, settings="", **gateway):
-        super().__init__(settings, **gateway)
-        self.echo = EchoTarget()
-        self.tunnel("echo", "127.0.0.1", self.echo.port)
-
-    def close(self):
-        self.echo.close()
-        super().close()
-
-
-_worlds = {}
-
-
-class WorldCase(SynchronousTestCase):
-    """Shares one world among a class's tests; it ends with the test process."""
-
-    settings = ""
-    gateway_options = {}
-
-    def setUp(self):
-        kind = type(self)
-        if kind not in _worlds:
-            _worlds[kind] = EchoWorld(kind.settings, **kind.gateway_options)
-            atexit.register(_worlds[kind].close)
-            kind.world = _worlds[kind]
-            kind.furnish(kind.world)
-        self.world = _worlds[kind]
-
-    @classmethod
-    def furnish(cls, world):
-        """Make what all tests of the class need."""
-
-    def through(self, login, target, **credential):
-        process, port = self.world.client.forward(login, target, **credential)
-        self.addCleanup(process.stop)
-        return port
-
-    def refusal(self, target, login="alice", **credential):
-        """Ask for a destination with -W; give the line in which ssh says why not."""
-        credential = credential or {"key": self.world.key}
-        status, _, errors = self.world.client.run(login, "-W", target, **credential)
-        self.assertNotEqual(status, 0)
-        lines = [line for line in errors.decode().splitlines() if "open failed" in line]
-        self.assertEqual(len(lines), 1, errors)
-        return lines[0].partition("open failed: ")[2].strip()
 
 
 class TransferTests(WorldCase):
@@ -182,72 +127,6 @@ class LoginTests(WorldCase):
         self.assertEqual(status, 0, errors)
         for name in (b"echo", b"named"):
             self.assertIn(name, output)
-
-    def test_doctor(self):
-        status, output, errors = self.world.client.run(
-            "alice", key=self.world.key, command=["doctor", "echo"]
-        )
-        self.assertEqual(status, 0, errors)
-        self.assertIn(b"connect", output)
-
-    def doctor(self, name, address, port):
-        """Have the pod check a tunnel, for its user and for the API; give what both found."""
-        do = self.world.do
-        do("tunnel", "create", name, "--site", "paris", "--address", address, "--port", port,
-           "--check", "tls")  # fmt: skip
-        self.addCleanup(do, "tunnel", "delete", name, "--yes")
-        do("assign", name, "--user", "alice", "--method", "key")
-        status, output, errors = self.world.client.run(
-            "alice", key=self.world.key, command=["doctor", name, "--json"]
-        )
-        step = json.loads(output)[-1]
-        self.assertEqual(step["name"], "tls", errors)
-        self.assertEqual(status, 0 if step["ok"] else 1)
-        tunnel = do("tunnel", "show", name)
-        found = self.world.post(f"tunnels/{tunnel['id']}/check")["steps"][-1]
-        self.assertEqual({**found, "milliseconds": 0}, {**step, "milliseconds": 0})
-        last = do("tunnel", "show", name)["last_check"]
-        self.assertEqual((last["ok"], last["text"]), (found["ok"], found["text"]))
-        return found
-
-    def test_a_targets_certificate(self):
-        for name, days, ok, warning in [
-            ("tls-good", 90, True, ""),
-            ("tls-soon", 3.5, True, "ends in 3 days"),
-            ("tls-over", -2.5, False, "ended 2 days ago"),
-        ]:
-            target = TLSTarget("localhost", datetime.now(UTC) + timedelta(days=days))
-            self.addCleanup(target.close)
-            found = self.doctor(name, "localhost", target.port)
-            self.assertEqual((found["ok"], found["warning"]), (ok, warning))
-            self.assertEqual(found["certificate"]["subject"], "localhost")
-            ends = datetime.fromisoformat(found["certificate"]["ends_at"])
-            self.assertEqual(ends, target.ends)
-
-    def test_a_target_that_speaks_first_sees_a_check_end_in_order(self):
-        """One that greets a moment after the connection gets no reset."""
-        ends = queue.Queue()
-        target = GreetingTarget(ends.put)
-        self.addCleanup(target.close)
-        tunnel = self.world.do("tunnel", "create", "greets", "--site", "paris",
-                               "--address", "127.0.0.1", "--port", target.port)  # fmt: skip
-        self.addCleanup(self.world.do, "tunnel", "delete", "greets", "--yes")
-        for _ in range(3):
-            found = self.world.post(f"tunnels/{tunnel['id']}/check")
-            self.assertTrue(found["steps"][-1]["ok"])
-            self.assertEqual(ends.get(timeout=PATIENCE), "ended")
-
-    def test_a_target_that_has_no_certificate(self):
-        silent = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(silent.close)
-        for name, port, words in [
-            ("tls-echo", self.world.echo.port, ""),
-            ("tls-silent", silent.getsockname()[1], "didn't answer the TLS hello"),
-        ]:
-            found = self.doctor(name, "127.0.0.1", port)
-            self.assertFalse(found["ok"])
-            self.assertIsNone(found["certificate"])
-            self.assertIn(words, found["text"])
 
 
 class TargetTests(WorldCase):
@@ -371,89 +250,6 @@ class SurvivalTests(WorldCase):
         with self.assertRaises(AssertionError) as caught:
             SiteConnector(self.world.directory / "again", "paris-9", token)
         self.assertIn("used", str(caught.exception))
-
-
-class RevocationTests(WorldCase):
-    """What is taken away ends what it had opened."""
-
-    def hold(self, name):
-        """Open a connection through a tunnel of its own; give it once bytes have passed."""
-        self.world.tunnel(name, "127.0.0.1", self.world.echo.port)
-        process, port = self.world.client.forward(
-            "alice", f"{name}:{self.world.echo.port}", key=self.world.key
-        )
-        self.addCleanup(process.stop)
-        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.addCleanup(connection.close)
-        connection.sendall(b"hello")
-        self.assertEqual(connection.recv(5), b"hello")
-        return connection, process
-
-    def session_of(self, name):
-        sessions = self.world.do("session", "list", "--live")["items"]
-        for session in sessions:
-            channels = self.world.do("session", "channels", session["id"])["items"]
-            if any(channel["destination"] == name for channel in channels):
-                return session
-        raise AssertionError(f"no session has a channel to {name}")
-
-    def test_an_assignment(self):
-        kept, _ = self.hold("kept")
-        lost, _ = self.hold("lost")
-        self.world.do("unassign", "lost", "--user", "alice")
-        self.assertEqual(lost.recv(1), b"", "the stream ends")
-        kept.sendall(b"still here")
-        self.assertEqual(kept.recv(10), b"still here")
-
-    def ended(self, session_id):
-        """Give a session once its end is written."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            session = self.world.do("session", "show", session_id)
-            if session["ended_at"] is not None:
-                return session
-        raise AssertionError("the session's end isn't recorded")
-
-    def test_a_session_ended_by_an_administrator(self):
-        connection, process = self.hold("ended")
-        session = self.session_of("ended")
-        self.world.do("session", "end", session["id"])
-        self.assertEqual(connection.recv(1), b"")
-        process.wait_for("Received disconnect.*")
-        past = self.ended(session["id"])
-        self.assertEqual((past["bytes_to_target"], past["bytes_from_target"]), (5, 5))
-
-    def stream_of(self, user, key):
-        """Open a user's stream to the echo; give it, and their ssh."""
-        process, port = self.world.client.forward(user, f"echo:{self.world.echo.port}", key=key)
-        self.addCleanup(process.stop)
-        connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.addCleanup(connection.close)
-        connection.sendall(b"hello")
-        self.assertEqual(connection.recv(5), b"hello")
-        return connection, process
-
-    def test_a_key(self):
-        key = Keys(self.world.directory, "second-key")
-        self.world.do("user", "create", "dave")
-        self.world.do("assign", "echo", "--user", "dave", "--method", "key")
-        added = self.world.do("key", "add", "dave", "--public-key", key.public)
-        connection, process = self.stream_of("dave", key)
-        self.world.do("key", "revoke", "dave", added["id"])
-        self.assertEqual(connection.recv(1), b"")
-        process.wait_for("the key was revoked")
-
-    def test_a_key_that_expires_while_its_session_is_open(self):
-        key = Keys(self.world.directory, "passing-key")
-        self.world.do("user", "create", "erin")
-        self.world.do("assign", "echo", "--user", "erin", "--method", "key")
-        soon = datetime.now(UTC) + timedelta(seconds=4)
-        self.world.do(
-            "key", "add", "erin", "--public-key", key.public, "--expires", soon.isoformat()
-        )
-        connection, process = self.stream_of("erin", key)
-        self.assertEqual(connection.recv(1), b"")
-        process.wait_for("the key has expired")
 
     def test_a_killed_pod_forgets_no_spent_token_and_closes_its_books(self):
         token = self.world.token()

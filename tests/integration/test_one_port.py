@@ -10,7 +10,7 @@ import urllib.request
 from datetime import UTC, datetime
 
 from tests.integration.processes import PATIENCE
-from tests.integration.test_end_to_end import WorldCase
+from tests.integration.worlds import WorldCase
 from tests.pod.certificates import write_certificate
 from tests.requirements import require_executable
 

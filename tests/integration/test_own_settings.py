@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.domain.values import tunnel
 from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port, wait_for_port
 from tests.integration.targets import exchange
-from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import TerminalCase
+from tests.integration.worlds import WorldCase
 from tests.requirements import require_executable
 from tunnelcloud.domain.connecting.files import (
     autossh_arguments,

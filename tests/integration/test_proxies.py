@@ -21,8 +21,8 @@ from tests.integration.proxies import (
     socks,
     tinyproxy,
 )
-from tests.integration.targets import EchoTarget, exchange
-from tests.integration.worlds import World
+from tests.integration.targets import exchange
+from tests.integration.worlds import EchoWorld
 from tests.requirements import require_executable
 from tunnelcloud.cli.ssh_proxy import proxy_command
 from tunnelcloud.domain.join_tokens import JoinToken
@@ -60,18 +60,12 @@ class ProxyCase(SynchronousTestCase):
         return f"127.0.0.1:{port}"
 
 
-class EchoWorld(World):
-    """A world whose site has nothing but what a test adds."""
+class UnconnectedWorld(EchoWorld):
+    """A world whose site has no connector but those that a test adds."""
 
     def __init__(self):
         super().__init__()
         self.connector.process.stop()
-        self.echo = EchoTarget()
-        self.tunnel("echo", "127.0.0.1", self.echo.port)
-
-    def close(self):
-        self.echo.close()
-        super().close()
 
 
 class WayOutTests(ProxyCase):
@@ -79,14 +73,15 @@ class WayOutTests(ProxyCase):
         """Give the way of a connector once the pod knows it: its link is up a moment before."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            (found,) = [one for one in shared(EchoWorld).ask("connectors") if one["name"] == name]
+            connectors = shared(UnconnectedWorld).ask("connectors")
+            (found,) = [one for one in connectors if one["name"] == name]
             if found["way"] is not None or time.monotonic() > deadline:
                 return found["way"]
             time.sleep(0.1)
 
     def assert_goes_through(self, proxy, shown, environment=None, settings=""):
         """Have a connector behind a proxy join, and a stream pass."""
-        world = shared(EchoWorld)
+        world = shared(UnconnectedWorld)
         name = self.id().rpartition(".")[2].replace("_", "-")
         token = world.do("connector", "create", name, "--site", "paris")["join"]["token"]
         if proxy:
@@ -186,7 +181,7 @@ class UserTests(ProxyCase):
 
     def setUp(self):
         super().setUp()
-        self.world = shared(EchoWorld)
+        self.world = shared(UnconnectedWorld)
 
     def ssh(self, command, environment=()):
         """List the tunnels through a ProxyCommand; give the status and both outputs."""

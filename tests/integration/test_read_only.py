@@ -3,8 +3,8 @@
 import socket
 
 from tests.integration.processes import PATIENCE
-from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_starts import StartCase
+from tests.integration.worlds import WorldCase
 from tests.requirements import require_executable, require_root
 from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.ssh_command import PublicAddress

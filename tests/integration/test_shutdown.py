@@ -8,7 +8,7 @@ import asyncssh
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.processes import run_async
-from tests.integration.test_end_to_end import EchoWorld
+from tests.integration.worlds import EchoWorld
 from tunnelcloud.pod.live_session import SHUTDOWN_REASON
 from tunnelcloud.store.sqlite_files import FILE_NAME
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.integration.processes import ENVIRONMENT, PATIENCE, Process, free_port
 from tests.integration.targets import SpeakingTarget, as_postgresql, as_redis, as_web_server
-from tests.integration.test_end_to_end import WorldCase
 from tests.integration.test_terminal import COMMAND
+from tests.integration.worlds import WorldCase
 from tests.requirements import require_executable
 
 NAMES = ("cache", "db", "web")

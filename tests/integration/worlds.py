@@ -1,12 +1,16 @@
 """A pod and a site, real and running, as a test or a campaign needs them."""
 
+import atexit
 import tempfile
 import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from tests.integration.processes import PATIENCE, Client, Gateway, Keys, SiteConnector
+from tests.integration.targets import EchoTarget
 
 
 class World:
@@ -92,3 +96,53 @@ class World:
         for connector in self.connectors:
             connector.process.stop()
         self._scratch.cleanup()
+
+
+class EchoWorld(World):
+    """Has an echo server as tunnel `echo`, too."""
+
+    def __init__(self, settings="", **gateway):
+        super().__init__(settings, **gateway)
+        self.echo = EchoTarget()
+        self.tunnel("echo", "127.0.0.1", self.echo.port)
+
+    def close(self):
+        self.echo.close()
+        super().close()
+
+
+_worlds = {}
+
+
+class WorldCase(SynchronousTestCase):
+    """Shares one world among a class's tests; it ends with the test process."""
+
+    settings = ""
+    gateway_options = {}
+
+    def setUp(self):
+        kind = type(self)
+        if kind not in _worlds:
+            _worlds[kind] = EchoWorld(kind.settings, **kind.gateway_options)
+            atexit.register(_worlds[kind].close)
+            kind.world = _worlds[kind]
+            kind.furnish(kind.world)
+        self.world = _worlds[kind]
+
+    @classmethod
+    def furnish(cls, world):
+        """Make what all tests of the class need."""
+
+    def through(self, login, target, **credential):
+        process, port = self.world.client.forward(login, target, **credential)
+        self.addCleanup(process.stop)
+        return port
+
+    def refusal(self, target, login="alice", **credential):
+        """Ask for a destination with -W; give the line in which ssh says why not."""
+        credential = credential or {"key": self.world.key}
+        status, _, errors = self.world.client.run(login, "-W", target, **credential)
+        self.assertNotEqual(status, 0)
+        lines = [line for line in errors.decode().splitlines() if "open failed" in line]
+        self.assertEqual(len(lines), 1, errors)
+        return lines[0].partition("open failed: ")[2].strip()

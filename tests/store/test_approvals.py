@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import insert
-
+from tests.store.approving import ApprovalSteps
 from tests.store.databases import PostgresCase, SQLiteCase
-from tests.store.material import MovingClock, events_of, make_world
+from tests.store.material import events_of
 from tunnelcloud.domain.approvals import REPEAT_SECONDS, REQUEST_SECONDS, RequestStatus
-from tunnelcloud.domain.event_sentences import event_sentence
 from tunnelcloud.domain.objects.policies import Approval
-from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
     approvals,
     assignments,
-    audit,
-    emergencies,
     groups,
-    identity_providers,
-    pending_counts,
     policies,
-    schema,
     timed_grants,
     user_views,
     users,
@@ -29,39 +21,7 @@ from tunnelcloud.store import (
 from tunnelcloud.store.errors import Conflict, NotFound
 
 
-class ApprovalContract:
-    def setUp(self):
-        super().setUp()
-        self.clock = MovingClock()
-        self.store = self.open(self.clock)
-        self.world = self.store.write(make_world)
-        self.bosses = self.store.write(groups.create, name="bosses")
-        self.store.write(groups.add_member, self.bosses.id, self.world.bob.id)
-        self.policy = self.make_policy("ask", Approval.OTHERS)
-
-    def make_policy(self, name, approval):
-        return self.store.write(
-            policies.create,
-            name=name,
-            approval=approval,
-            approvers_id=self.bosses.id,
-            approval_seconds=600,
-        )
-
-    def ask(self, policy=None, source_ip="192.0.2.1", **more):
-        return self.store.write(
-            approvals.ask,
-            self.world.alice,
-            self.world.tunnel,
-            policy or self.policy,
-            source_ip=source_ip,
-            **more,
-        )
-
-    def waits_for(self, user):
-        found = self.store.read(pending_counts.waiting_for, user)
-        return found.count, found.is_approver
-
+class ApprovalContract(ApprovalSteps):
     def test_what_waits_for_whom(self):
         alice, bob = self.world.alice, self.world.bob
         self.assertEqual(self.waits_for(bob), (0, True))
@@ -72,15 +32,6 @@ class ApprovalContract:
         self.assertEqual((self.waits_for(alice), self.waits_for(bob)), ((1, False), (1, True)))
         self.clock.advance(REQUEST_SECONDS)
         self.assertEqual((self.waits_for(alice), self.waits_for(bob)), ((0, False), (0, True)))
-
-    def test_an_emergency_waits_for_approvers_and_administrators(self):
-        alice, bob = self.world.alice, self.world.bob
-        admin = self.store.write(users.create, name="boss", role=Role.ADMIN)
-        self.allow_emergencies()
-        begun = self.begin()
-        self.assertEqual([self.waits_for(one)[0] for one in (alice, bob, admin)], [0, 1, 1])
-        self.store.write(emergencies.review, begun.id, bob, answer="")
-        self.assertEqual([self.waits_for(one)[0] for one in (alice, bob, admin)], [0, 0, 0])
 
     def test_the_same_is_asked_once(self):
         first = self.ask(reason="an outage", client="OpenSSH_9.2", session_id="ses_1")
@@ -128,36 +79,10 @@ class ApprovalContract:
         grant = self.store.write(approvals.approve, self.ask(policy).id, self.world.alice)
         self.assertEqual(grant.source_ip, "192.0.2.1")
 
-    def make_one_person_of_two(self):
-        for name, user in (("corp", self.world.alice), ("corp-2", self.world.bob)):
-            provider = self.store.write(
-                identity_providers.create, name=name, issuer="https://idp.example", client_id="x"
-            )
-            self.store.write(self.link, provider, user, "sub-1")
-
-    def assert_shown_as_same(self, name):
-        [event] = [
-            one.event for one in self.store.read(audit.list_page).items if one.event.event == name
-        ]
-        self.assertEqual(event.data["same_person_at"], "corp-2")
-        self.assertIn("as the same person at corp-2", event_sentence(event))
-
     def test_an_approver_who_is_the_same_person_elsewhere_is_shown(self):
         self.make_one_person_of_two()
         self.approved()
         self.assert_shown_as_same("request.approved")
-
-    def test_so_is_a_reviewer(self):
-        self.make_one_person_of_two()
-        self.allow_emergencies()
-        self.store.write(emergencies.review, self.begin().id, self.world.bob)
-        self.assert_shown_as_same("emergency.reviewed")
-
-    def link(self, transaction, provider, user, subject):
-        now = transaction.now()
-        row = {"provider_id": provider.id, "subject": subject, "user_id": user.id,
-               "created_at": now, "last_used_at": now}  # fmt: skip
-        transaction.connection.execute(insert(schema.identities), row)
 
     def test_the_pod_that_held_the_channel_may_be_gone(self):
         """What another pod reads is all in the store."""
@@ -253,9 +178,6 @@ class ApprovalContract:
 
     # Renewal.
 
-    def approved(self, **more):
-        return self.store.write(approvals.approve, self.ask(**more).id, self.world.bob)
-
     def test_more_time_is_one_grant_and_one_event(self):
         grant = self.approved()
         self.clock.advance(500)
@@ -302,104 +224,6 @@ class ApprovalContract:
         self.store.write(policies.update, self.policy.id, {"approval_seconds": 120})
         grant = self.store.write(approvals.approve, request.id, self.world.bob)
         self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 120)
-
-    # Emergencies.
-
-    def allow_emergencies(self, seconds=300):
-        changes = {"emergency_seconds": seconds}
-        self.policy = self.store.write(policies.update, self.policy.id, changes)
-
-    def begin(self, **more):
-        return self.store.write(
-            emergencies.begin,
-            self.world.alice,
-            self.world.tunnel,
-            self.policy,
-            source_ip="192.0.2.1",
-            reason="an outage",
-            **more,
-        )
-
-    def test_no_emergency_where_the_policy_knows_none(self):
-        error = self.assertRaises(Conflict, self.begin)
-        self.assertIn("not even in an emergency", str(error))
-
-    def test_an_emergency_opens_at_once_and_ends_by_itself(self):
-        self.allow_emergencies()
-        self.store.write(
-            assignments.update, self.world.assignment.id, {"policy_id": self.policy.id}
-        )
-        grant = self.begin(seconds=86_400)
-        self.assertEqual((grant.ends_at - grant.starts_at).total_seconds(), 300)
-        self.assertEqual((grant.emergency, grant.reviewed_at), (True, None))
-        self.assertEqual(self.store.read(events_of)[-1], "emergency.begun")
-        view = self.store.read(user_views.load_view, self.world.alice.id)
-        self.assertEqual([one.id for one in view.approved], [grant.id])
-        self.clock.advance(300)
-        self.assertEqual(self.store.read(user_views.load_view, self.world.alice.id).approved, ())
-        waiting = self.store.read(timed_grants.list_page, unreviewed=True).items
-        self.assertEqual([one.id for one in waiting], [grant.id], "it still waits for a review")
-
-    def test_an_emergency_is_what_its_policy_says_now(self):
-        """Also for who comes with what they read of it before."""
-        self.allow_emergencies()
-        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
-        self.assertRaises(Conflict, self.begin)
-
-    def test_an_emergency_that_is_sent_twice_is_one(self):
-        self.allow_emergencies()
-        with ThreadPoolExecutor(4) as pool:
-            self.assertEqual(len({one.id for one in pool.map(lambda _: self.begin(), range(8))}), 1)
-
-    def test_so_many_emergencies_without_a_review(self):
-        self.patch(emergencies, "MOST_EMERGENCIES", 2)
-        self.allow_emergencies()
-        for _ in range(2):
-            last = self.begin()
-            self.clock.advance(REPEAT_SECONDS + 1)
-        error = self.assertRaises(Conflict, self.begin)
-        self.assertIn("have an approver review them first", str(error))
-        self.store.write(emergencies.review, last.id, self.world.bob)
-        self.begin()
-
-    def test_an_emergency_is_reviewed_once(self):
-        self.allow_emergencies()
-        grant = self.begin()
-        self.assertTrue(self.store.read(timed_grants.may_review, grant.id, self.world.bob.id))
-        self.store.write(groups.add_member, self.bosses.id, self.world.alice.id)
-        self.assertFalse(self.store.read(timed_grants.may_review, grant.id, self.world.alice.id))
-        done = self.store.write(emergencies.review, grant.id, self.world.bob, answer="well done")
-        self.assertEqual((done.reviewed_by, done.review), ("bob", "well done"))
-        self.assertEqual(self.store.read(events_of)[-1], "emergency.reviewed")
-        self.assertEqual(self.store.read(timed_grants.list_page, unreviewed=True).items, ())
-        error = self.assertRaises(
-            Conflict, self.store.write, emergencies.review, grant.id, self.world.bob
-        )
-        self.assertIn("bob has reviewed this emergency already", str(error))
-
-    def test_only_an_emergency_is_reviewed(self):
-        grant = self.approved()
-        error = self.assertRaises(
-            Conflict, self.store.write, emergencies.review, grant.id, self.world.bob
-        )
-        self.assertIn("only an emergency", str(error))
-        self.assertFalse(self.store.read(timed_grants.may_review, grant.id, self.world.bob.id))
-
-    def test_approvers_prolong_an_emergency_which_still_waits_for_its_review(self):
-        self.allow_emergencies()
-        grant = self.begin()
-        longer = self.approved()
-        self.assertEqual((longer.id, longer.reviewed_at), (grant.id, None))
-        self.assertEqual((longer.ends_at - grant.starts_at).total_seconds(), 600)
-        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
-        self.assertEqual(self.store.read(timed_grants.get, grant.id), longer)
-
-    def test_a_policy_that_knows_no_emergencies_any_more_ends_them(self):
-        self.allow_emergencies()
-        grant = self.begin()
-        self.store.write(policies.update, self.policy.id, {"emergency_seconds": None})
-        self.assertEqual(self.store.read(timed_grants.get, grant.id).ends_at, grant.starts_at)
-        self.assertEqual(self.store.read(timed_grants.list_page, live=True).items, ())
 
     def test_a_group_of_approvers_that_is_deleted_leaves_nobody(self):
         request = self.ask()
