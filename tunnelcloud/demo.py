@@ -96,7 +96,7 @@ class DemoService(Service):
             self._clear()
             raise
         store = self.pod.foundation.store
-        join_token = self.pod.live.join_token(os.urandom(SECRET_LENGTH))
+        join_token = self.pod.web.live.join_token(os.urandom(SECRET_LENGTH))
         self._token = new_token(os.urandom)
         self._tunnel = store.acting(Actor("demo")).write(
             _furnish, join_token, self._token, daemon.port_number(self._target)
