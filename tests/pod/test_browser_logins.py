@@ -11,7 +11,15 @@ from tunnelcloud.pod import logins
 from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.login_attempts import Access
 from tunnelcloud.ssh.interfaces import BrowserOffer, LoginAttempt, LoginRefused
-from tunnelcloud.store import assignments, audit, browser_logins, device_logins, sessions, users
+from tunnelcloud.store import (
+    assignments,
+    audit,
+    browser_logins,
+    device_logins,
+    sessions,
+    user_views,
+    users,
+)
 from tunnelcloud.store.asynchronous import AsyncStore
 
 ATTEMPT = LoginAttempt(b"alice", "192.0.2.1", 50000, "OpenSSH_9.2")
@@ -164,7 +172,8 @@ class BrowserLoginTests(LoginWorld, SQLiteCase):
     def judged(self, offer, attempt):
         """Judge a login in the transaction alone, without what the pod remembers."""
         rules = logins.Rules(SEAT.pod_id, lambda user_id: True, records=True)
-        return self.store.write(logins.login_by_browser, attempt, rules, offer.secret_hash)
+        view = self.store.read(user_views.load_view, self.world.alice.id)
+        return self.store.write(logins.login_by_browser, attempt, rules, offer.secret_hash, view)
 
     def test_a_name_that_the_page_could_not_show_in_full(self):
         """What looks like a secret is hidden there, so nobody can have confirmed it."""

@@ -126,8 +126,10 @@ class FloodTests(LoginCase):
         for source in ("192.0.2.1", "192.0.2.2"):
             attempt = LoginAttempt(b"mallory", source, 1, "x")
             for _ in range(30):
-                self.access.login_with_token(attempt, "b" * 26).addErrback(lambda _: None)
-                self.reactor.run_one()
+                refused = []
+                self.access.login_with_token(attempt, "b" * 26).addErrback(refused.append)
+                while not refused:
+                    self.reactor.run_one()
             for _ in range(10):
                 self.access.login_failed(attempt, "key", "bad signature")
         written = Counter(source for source, _ in self.refused())

@@ -22,6 +22,11 @@ class AccessContract:
         self.assertEqual(self.view(self.world.bob), UserView(self.world.bob))
         self.assertRaises(NotFound, self.store.read, user_views.load_view, "usr_none")
 
+    def test_not_within_a_write(self):
+        """All logins wait for a write, and a user may have thousands of tunnels."""
+        wanted = user_views.load_view, self.world.alice.id
+        self.assertRaises(AssertionError, self.store.write, *wanted)
+
     def test_by_a_group(self):
         [grant] = self.view(self.world.alice).grants
         self.assertEqual(grant.tunnel, self.world.tunnel)

@@ -12,8 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
 from tunnelcloud.domain.addresses import source_group
-from tunnelcloud.domain.entities import Session, SessionMethod
+from tunnelcloud.domain.entities import Session, SessionMethod, UserView
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.tokens import hash_secret
 from tunnelcloud.pod import logins
 from tunnelcloud.pod.browser_logins import BrowserLogins
 from tunnelcloud.pod.interfaces import IViews
@@ -27,7 +28,7 @@ from tunnelcloud.ssh.interfaces import (
     LoginAttempt,
     LoginRefused,
 )
-from tunnelcloud.store import sessions
+from tunnelcloud.store import browser_logins, sessions, user_views
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.errors import OutcomeUnknown, StoreUnavailable
 from tunnelcloud.store.refusals import Refusals
@@ -107,8 +108,18 @@ class Access:
     def login_with_token(self, attempt: LoginAttempt, token: str) -> Deferred[str]:
         """Verify and spend a token, and write the session."""
         rules = self._rules(attempt)
-        judged = self._write(logins.login_with_token, attempt, rules, token)
+        judged = Deferred.fromCoroutine(self._judge_token(attempt, rules, token))
+        judged.addTimeout(LOGIN_SECONDS, self._store.reactor, _too_slow)
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
+
+    async def _judge_token(
+        self, attempt: LoginAttempt, rules: logins.Rules, token: str
+    ) -> logins.Verdict:
+        secret_hash = hash_secret(token)
+        found = await self._store.read(user_views.find_token, secret_hash)
+        is_theirs = found is not None and logins.may_be(attempt.login, found.user)
+        view = await self._view_of(found.user.id) if found is not None and is_theirs else None
+        return await self._write(logins.login_with_token, attempt, rules, secret_hash, found, view)
 
     def offer_browser(
         self, attempt: LoginAttempt, held: BrowserOffer | None = None
@@ -123,15 +134,27 @@ class Access:
 
     def login_by_browser(self, attempt: LoginAttempt, offer: BrowserOffer) -> Deferred[str]:
         """Wait for the confirmation of a login, and write the session."""
-        assert self._browsers is not None
-        if reason := self._refuses():
-            return fail(LoginRefused(reason, offence=False))
         rules = self._rules(attempt)
-        confirmed = self._browsers.confirmed(attempt, offer)
-        judged = confirmed.addCallback(
-            lambda _: self._write(logins.login_by_browser, attempt, rules, offer.secret_hash)
-        )
+        judged = Deferred.fromCoroutine(self._judge_confirmed(attempt, rules, offer))
         return judged.addErrback(self._unavailable).addCallback(self._pronounce, attempt, rules)
+
+    async def _judge_confirmed(
+        self, attempt: LoginAttempt, rules: logins.Rules, offer: BrowserOffer
+    ) -> logins.Verdict:
+        assert self._browsers is not None, "it has offered something"
+        if reason := self._refuses():
+            raise LoginRefused(reason, offence=False)
+        await self._browsers.confirmed(attempt, offer)
+        user_id = await self._store.read(browser_logins.confirmed_by, offer.secret_hash)
+        view = None if user_id is None else await self._view_of(user_id)
+        return await self._write(logins.login_by_browser, attempt, rules, offer.secret_hash, view)
+
+    async def _view_of(self, user_id: str) -> UserView | None:
+        """Give what a user reaches; None if they were deleted."""
+        try:
+            return await self._views.get(user_id)
+        except LookupError:
+            return None
 
     def _write(self, judge: Callable[..., logins.Verdict], *args: Any) -> Deferred[logins.Verdict]:
         """Judge and write a login, unless the pod refuses logins by now: the wait may have been

@@ -1,5 +1,7 @@
-"""Judges logins by the user's view and a key or a token, in the transaction that begins the
-session.
+"""Judges logins by the user's view and a key or a token.
+
+A user's view may take a tenth of a second to read.  So it is read before the transaction that
+begins the session, since all other logins wait for that one.
 
 Unknown user, wrong token, another user's token and a token without a grant give the same answer to
 the client.  The user reads the reason among their own sessions, and the audit has it.
@@ -19,13 +21,14 @@ from tunnelcloud.domain.names import Login
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.policy import allowed_token_sessions
-from tunnelcloud.domain.tokens import hash_secret, hide_secrets
+from tunnelcloud.domain.tokens import hide_secrets
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.pod.key_cache import Held
 from tunnelcloud.ssh.interfaces import LoginAttempt
-from tunnelcloud.store import browser_logins, keys, sessions, tokens, user_views, users
+from tunnelcloud.store import browser_logins, keys, sessions, tokens, users
 from tunnelcloud.store.tokens import Outcome, Spending
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.user_views import FoundToken
 
 
 @frozen
@@ -87,7 +90,7 @@ def judge(view: UserView, held: Held, attempt: LoginAttempt) -> Offer:
     if held.expired:
         obstacle = f"the key expired at {held.key.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return Offer(held.key, view.user, obstacle)
-    if not _may_be(attempt.login, view.user):
+    if not may_be(attempt.login, view.user):
         return Offer(held.key, view.user, KEY_OPENS_NOTHING)
     scope = scope_of(view, Method.KEY, attempt.login, None)
     obstacle = f"{KEY_OPENS_NOTHING}: {scope.obstacle}" if scope.obstacle else ""
@@ -132,19 +135,23 @@ def login_with_token(
     transaction: Transaction,
     attempt: LoginAttempt,
     rules: Rules,
-    token: str,
+    secret_hash: bytes,
+    found: FoundToken | None,
+    view: UserView | None,
 ) -> Verdict:
-    """Spend a token and begin a session, if it opens anything for this login."""
+    """Spend a token and begin a session, if it opens anything for this login.
+
+    :param found: None if there is no such token.
+    :param view: of the token's user, if the login may be theirs.
+    """
     refusal = Refusal(_OPENS_NOTHING, "no such token for this login")
-    secret_hash = hash_secret(token)
-    found = user_views.find_token(transaction, secret_hash)
-    if found is None or not _may_be(attempt.login, found.user):
+    if found is None or view is None:
         # The named user is read instead of the grants, so that the answer takes the same time.
         named = find_named(transaction, attempt)
         whose = named if found is None else found.user
         record_refusal(transaction, attempt, rules, SessionMethod.TOKEN, refusal.reason, whose)
         return refusal
-    view, bound = user_views.view_of(transaction, found), found.token.tunnel_id
+    bound = found.token.tunnel_id
     scope = scope_of(view, Method.TOKEN, attempt.login, bound)
     if scope.obstacle:
         refusal = _unopened(transaction, found.token, scope.obstacle)
@@ -172,16 +179,19 @@ def login_by_browser(
     attempt: LoginAttempt,
     rules: Rules,
     secret_hash: bytes,
+    view: UserView | None,
 ) -> Verdict:
-    """Begin the session of a login that somebody confirmed in a browser, if it opens anything."""
+    """Begin the session of a login that somebody confirmed in a browser, if it opens anything.
+
+    :param view: of whoever confirmed it; None if nobody did.
+    """
     login = _login(attempt, rules.pod_id)
     user = browser_logins.peek(transaction, secret_hash)
-    if user is None or not _may_be(attempt.login, user):
+    if user is None or view is None or view.user.id != user.id or not may_be(attempt.login, user):
         return _unconfirmed(transaction, attempt, rules, "nobody confirmed this login", user)
     if not browser_logins.is_for(transaction, secret_hash, login):
         reason = "it is another login than was confirmed"
         return _unconfirmed(transaction, attempt, rules, reason, user)
-    view = user_views.load_view(transaction, user.id)
     scope = scope_of(view, Method.TOKEN, attempt.login, None)
     if scope.obstacle:
         reason = f"it was confirmed, but {scope.obstacle}"
@@ -229,7 +239,7 @@ def _spent(spending: Spending) -> Refusal:
     return Refusal(f"{text}: get a new one", text, offence=False)
 
 
-def _may_be(login: Login | None, user: User) -> bool:
+def may_be(login: Login | None, user: User) -> bool:
     """Tell whether a login names this user, or no user."""
     return login is not None and login.user in (None, user.name, user.email)
 

@@ -64,7 +64,7 @@ class Backend(ABC):
     def read(self, actor: Actor, work: Work[T]) -> T:
         """Run ``work`` on a consistent snapshot, in the calling thread; it can't write."""
         with database_errors(), self._readers.begin() as connection:
-            return work(self.transaction(connection, actor))
+            return work(self.transaction(connection, actor, only_reads=True))
 
     def read_soon(self, actor: Actor, work: Work[T], *, is_long: bool = False) -> Future[T]:
         """Run ``work`` on a consistent snapshot, in a thread, in the turn of whoever causes it.
@@ -83,9 +83,11 @@ class Backend(ABC):
         with in_turn():
             return self.read(actor, work)
 
-    def transaction(self, connection: Connection, actor: Actor) -> Transaction:
+    def transaction(
+        self, connection: Connection, actor: Actor, *, only_reads: bool = False
+    ) -> Transaction:
         """Give a store function what it works with."""
-        return Transaction(connection, actor, self._clock, self.ids)
+        return Transaction(connection, actor, self._clock, self.ids, only_reads)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener``, in any thread, after each commit of this process.

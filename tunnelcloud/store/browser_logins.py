@@ -77,9 +77,9 @@ def decision(transaction: Transaction, secret_hash: bytes) -> Decision:
     return Decision.NONE_YET if row.user_id is None else Decision.ALLOWED
 
 
-def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
-    """Return the user who confirmed a login, unless they are blocked now."""
-    user_id = transaction.connection.execute(
+def confirmed_by(transaction: Transaction, secret_hash: bytes) -> str | None:
+    """Return the id of the user who confirmed a login."""
+    confirmed: str | None = transaction.connection.execute(
         select(table.c.user_id).where(
             table.c.secret_hash == secret_hash,
             table.c.denied.is_(False),
@@ -87,6 +87,12 @@ def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
             table.c.expires_at > transaction.now(),
         )
     ).scalar()
+    return confirmed
+
+
+def peek(transaction: Transaction, secret_hash: bytes) -> User | None:
+    """Return the user who confirmed a login, unless they are blocked now."""
+    user_id = confirmed_by(transaction, secret_hash)
     if user_id is None:
         return None
     try:

@@ -123,12 +123,14 @@ class Transaction:
 
     :ivar connection: runs SQLAlchemy Core statements.
     :ivar actor: whom the audit names.
+    :ivar only_reads: whether nobody's writes wait for its end.
     """
 
     connection: Connection
     actor: Actor
     _clock: Clock
     _ids: IdSource
+    only_reads: bool = False
     _now: list[int] = field(factory=list)
     _changes: dict[tuple[str, str], Change] = field(factory=dict)
     _records: list[AuditRecord] = field(factory=list)
@@ -175,7 +177,8 @@ class Transaction:
 
     def elsewhere(self, connection: Connection) -> Transaction:
         """Give a transaction on another database, for the same actor and at the same time."""
-        return Transaction(connection, self.actor, self._clock, self._ids, [self._milliseconds()])
+        now = [self._milliseconds()]
+        return Transaction(connection, self.actor, self._clock, self._ids, now=now)
 
     def batched(self, dialect: Dialect) -> Batched:
         """Return the events and changes recorded here, for another transaction to take over."""

@@ -25,10 +25,11 @@ from tunnelcloud.web import problems
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.http_limits import keep_place, limit_reading
+from tunnelcloud.web.http_limits import count_as_users, limit_reading
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
+from tunnelcloud.web.request_concurrency import Users
 from tunnelcloud.web.routes import (
     LINES_TYPE,
     Call,
@@ -69,6 +70,7 @@ class ApiResource(Resource):
     :param clock: bounds what a handler may take.
     :param worker: reads long bodies.
     :param showing: reads long queries; it never waits for what takes seconds.
+    :param users: have so many requests in work at a time.
     """
 
     isLeaf = True
@@ -81,6 +83,7 @@ class ApiResource(Resource):
         clock: IReactorTime,
         worker: Worker,
         showing: Worker,
+        users: Users,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._table = table
@@ -88,6 +91,7 @@ class ApiResource(Resource):
         self._clock = clock
         self._worker = worker
         self._showing = showing
+        self._users = users
 
     def render(self, request: Request) -> int:
         """Answer, now or later, but within the time a request has."""
@@ -105,9 +109,16 @@ class ApiResource(Resource):
         await self._table.load(path)
         public = self._anonymous_route(path)
         caller = None if public else await self._authenticate(request)
-        if caller is not None:
-            keep_place(request, caller.role)
-            CAUSER.set(caller.user_id or caller.id)
+        if caller is None:
+            return await self._do(request, answering, path, None)
+        count_as_users(request, caller.role)
+        user_id = caller.user_id or caller.id
+        CAUSER.set(user_id)
+        return await self._users.run(user_id, lambda: self._do(request, answering, path, caller))
+
+    async def _do(
+        self, request: IRequest, answering: Answering, path: list[str], caller: Caller | None
+    ) -> _Answer:
         routes, params = self._table.find(path)
         method = request.method.decode("ascii", "replace")
         route = routes.get("GET" if method == "HEAD" else method)

@@ -62,8 +62,13 @@ READING_SECONDS = REQUEST_SECONDS + CLOSING_SECONDS
 """How long a client may take to read a long answer."""
 
 
-def keep_place(request: object, role: Role) -> None:
-    """Let the connection of an administrator who has shown a credential stay in a crowd."""
+def count_as_users(request: object, role: Role) -> None:
+    """Count a request no longer as one of its network's, since a user has shown a credential.
+
+    The connection of an administrator stays in a crowd.
+    """
+    if isinstance(request, LimitedRequest):
+        request.leave_party()
     channel = getattr(request, "channel", None)
     if role is Role.ADMIN and isinstance(channel, LimitedChannel):
         channel.keep_place()

@@ -167,20 +167,21 @@ class LimitedRequest(Request):
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Send an answer that goes on for as long as it is read: others of the party don't wait."""
-        self._is_over()
+        self.leave_party()
         super().registerProducer(producer, streaming)
 
     def finish(self) -> None:
         """End the answer."""
-        self._is_over()
+        self.leave_party()
         super().finish()
 
     def connectionLost(self, reason: Failure) -> None:
         """Forget the request: nobody waits for its answer."""
-        self._is_over()
+        self.leave_party()
         super().connectionLost(reason)
 
-    def _is_over(self) -> None:
+    def leave_party(self) -> None:
+        """Have others of the same party wait for this request no more."""
         if self._parties is not None:
             self._parties.over(self, self._party)
 

@@ -1,22 +1,31 @@
-"""How many requests of one party are in work at a time, and how much time they may take.
+"""How many requests of one party or user are in work at a time, and how much time they may take.
 
 Each request costs everybody else milliseconds.  Whoever opens hundreds of connections would have
-hundreds of them before each of others'; here the others of the same party wait.
+hundreds of them before each of others'; here the others of the same party wait, and once it is
+known which user asks, the others of the same user.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MOST_IN_WORK = 32
 MOST_BEGUN = 8
 """How many requests that had to wait are begun in one turn of the reactor, whosever they are."""
 
+MOST_OF_A_USER = 4
+"""How many requests of a user who has signed in are in work at a time, from wherever they come.
+Each may have all of the user's tunnels in memory, which are 8 to 16 MiB where there are 4,000."""
+
 _MOST_RESTING = 1000
+
+_Answer = TypeVar("_Answer")
 
 
 class Waiting(Protocol):
@@ -53,8 +62,8 @@ class Parties:
             self._turn_soon()
 
     def over(self, request: Waiting, party: str) -> None:
-        """Count a request no longer: it is answered, lost, or goes on for as long as its reader
-        stays; without effect the second time."""
+        """Count a request no longer: it is answered, lost, counted as its user's, or goes on for as
+        long as its reader stays; without effect the second time."""
         self._wait_no_more(request, party)
         if self._in_work.pop(request, None) is None:
             return
@@ -113,3 +122,57 @@ class Parties:
                 self._waiting[party] = waiting  # behind the others
             self._go_on(request, party)
         self._turn_soon()
+
+
+class Users:
+    """The requests of users who have signed in, by whose they are.
+
+    :param clock: the reactor's.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._counts: Counter[str] = Counter()
+        self._waiting: dict[str, dict[Deferred[None], None]] = {}
+
+    async def run(
+        self, user_id: str, work: Callable[[], Coroutine[Deferred[Any], Any, _Answer]]
+    ) -> _Answer:
+        """Do what a request asks for, now or when others of its user are over.
+
+        Who gives up waits no more.
+        """
+        if self._counts[user_id] < MOST_OF_A_USER:
+            self._counts[user_id] += 1
+        else:
+            place: Deferred[None] = Deferred(lambda given_up: self._wait_no_more(user_id, given_up))
+            self._waiting.setdefault(user_id, {})[place] = None
+            await place
+        try:
+            return await work()
+        finally:
+            if user_id in self._waiting:
+                self._clock.callLater(0, self._pass_on, user_id)
+            else:
+                self._leave(user_id)
+
+    def _pass_on(self, user_id: str) -> None:
+        """Give the place of a request that is over to the next."""
+        waiting = self._waiting.get(user_id)
+        if waiting is None:
+            self._leave(user_id)
+            return
+        place = next(iter(waiting))
+        self._wait_no_more(user_id, place)
+        place.callback(None)
+
+    def _wait_no_more(self, user_id: str, place: Deferred[None]) -> None:
+        waiting = self._waiting[user_id]
+        del waiting[place]
+        if not waiting:
+            del self._waiting[user_id]
+
+    def _leave(self, user_id: str) -> None:
+        self._counts[user_id] -= 1
+        if not self._counts[user_id]:
+            del self._counts[user_id]

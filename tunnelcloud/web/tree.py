@@ -95,7 +95,12 @@ def make_site(
     api.putChild(
         b"v1",
         ApiResource(
-            table, authenticator.authenticate, context.clock, context.worker, context.showing
+            table,
+            authenticator.authenticate,
+            context.clock,
+            context.worker,
+            context.showing,
+            context.users,
         ),
     )
     return LimitedSite(root, context.clock, proxies, BIG_BODIES, room, context.sightings)

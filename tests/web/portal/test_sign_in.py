@@ -36,6 +36,20 @@ class SignInTests(PortalTestCase):
         self.assertEqual(answer.headers["location"], "/sessions")
         self.assertEqual(self.events("web_login.succeeded")[0].user_name, "the-user")
 
+    def test_a_script_that_is_led_to_it_takes_nobodys_form_away(self):
+        """A signed-out page follows changes, while its visitor loads the form beside it."""
+        browser, script = Browser(self), Browser(self)
+        page = Forms(browser.get("/sign-in").body.decode()).forms[0][1]
+        script.ask("GET", "/sign-in?next=%2Flive", headers={"Sec-Fetch-Mode": "cors"})
+        browser.cookies |= script.cookies
+        filled = {**dict(page), "name": "the-user", "password": PASSWORD}
+        self.assertEqual(browser.ask("POST", "/sign-in", filled).status, 303)
+
+    def test_a_browser_that_says_how_it_asks(self):
+        browser = Browser(self)
+        browser.ask("GET", "/sign-in", headers={"Sec-Fetch-Mode": "navigate"})
+        self.assertEqual(browser.sign_in("the-user").status, 303)
+
     def test_the_cookie_is_for_this_host_and_no_script(self):
         answer = Browser(self).sign_in("the-user")
         cookie = next(one for one in answer.cookies if one.startswith("__Host-tunnelcloud="))

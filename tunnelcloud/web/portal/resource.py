@@ -24,7 +24,7 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web.answering import Answering, as_problem
-from tunnelcloud.web.http_limits import keep_place
+from tunnelcloud.web.http_limits import count_as_users
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.portal.kept_forms import set_aside
 from tunnelcloud.web.portal.page_headers import PAGE_HEADERS
@@ -34,6 +34,7 @@ from tunnelcloud.web.portal.page_requests import (
     Moved,
     PageRoute,
     Shown,
+    SignedIn,
     Visit,
     values_of,
 )
@@ -115,12 +116,24 @@ class PortalResource(Resource):
             return self._static(request, path.removeprefix("/static/"))
         somebody_acts = path != LIVE
         signed_in = await self._sign_ins.find(cookies.session(), somebody_acts=somebody_acts)
-        if signed_in is not None:
-            address = request.uri.decode("ascii", "replace")
-            csrf = csrf_of(cookies.session())
-            known.append(Visit(address, "", csrf, signed_in=signed_in))
-            keep_place(request, signed_in.user.role)
-            CAUSER.set(signed_in.user.id)
+        if signed_in is None:
+            return await self._do(request, cookies, method, path, None)
+        address = request.uri.decode("ascii", "replace")
+        known.append(Visit(address, "", csrf_of(cookies.session()), signed_in=signed_in))
+        count_as_users(request, signed_in.user.role)
+        CAUSER.set(signed_in.user.id)
+        return await self._context.users.run(
+            signed_in.user.id, lambda: self._do(request, cookies, method, path, signed_in)
+        )
+
+    async def _do(
+        self,
+        request: Request,
+        cookies: Cookies,
+        method: str,
+        path: str,
+        signed_in: SignedIn | None,
+    ) -> bytes | Download | Followed:
         page, params = self._find(method, path)
         is_lost = signed_in is None and not page.anonymous
         form = _form_of(request, signed_in is None, is_lost)
@@ -138,7 +151,8 @@ class PortalResource(Resource):
             raise Problem(HTTPStatus.FORBIDDEN, self._stale_form_text(cookies))
         if not secret:
             secret = new_secret(self._context)
-            cookies.keep_form(secret)
+            if _is_shown_to_somebody(request):
+                cookies.keep_form(secret)
         if signed_in is not None and not page.anonymous and signed_in.user.role not in page.roles:
             raise forbidden("this page is for administrators: ask one of them")
         visit = evolve(
@@ -288,6 +302,15 @@ class PortalResource(Resource):
         )
         page = self._prepare(request, cookies, visit, reply)
         return b"" if page is None else page()
+
+
+def _is_shown_to_somebody(request: Request) -> bool:
+    """Tell whether a browser asks for a page to show, and not a script for what it is led to.
+
+    A page that follows changes is led to the sign-in once its visitor is signed out, while they
+    load that page, too: its cookie would take the place of the one that their form goes with.
+    """
+    return request.getHeader("sec-fetch-mode") in (None, "navigate")
 
 
 def _place(path: str, csrf: str) -> str:

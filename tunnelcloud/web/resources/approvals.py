@@ -75,18 +75,18 @@ class _Approvals:
         """Ask for an approval before it is needed, or to prolong the one that is in force."""
         body, user_id = call.body_as(NewRequest), own_user_id(call)
 
-        def work(transaction: Transaction) -> domain.ApprovalRequest:
-            view = user_views.load_view(transaction, user_id)
-            return approvals.ask(
-                transaction,
-                view.user,
-                *_asked_of(view, body.tunnel_id),
-                source_ip=call.source_ip,
-                seconds=body.seconds,
-                reason=body.reason,
-            )
-
-        return ApprovalRequest.model_validate(await self.context.acting(call).write(work))
+        view = await self.context.store.read(user_views.load_view, user_id)
+        tunnel, policy = _asked_of(view, body.tunnel_id)
+        request = await self.context.acting(call).write(
+            approvals.ask,
+            view.user,
+            tunnel,
+            policy,
+            source_ip=call.source_ip,
+            seconds=body.seconds,
+            reason=body.reason,
+        )
+        return ApprovalRequest.model_validate(request)
 
     @operation("GET", _ONE, EVERYBODY, answer=ApprovalRequest)
     async def show_request(self, call: Call) -> ApprovalRequest:
@@ -133,18 +133,18 @@ class _Approvals:
         """Open a tunnel without an approval, where its policy allows that in an emergency."""
         body, user_id = call.body_as(NewEmergency), own_user_id(call)
 
-        def work(transaction: Transaction) -> domain.TimedGrant:
-            view = user_views.load_view(transaction, user_id)
-            return emergencies.begin(
-                transaction,
-                view.user,
-                *_asked_of(view, body.tunnel_id, emergency=True),
-                source_ip=call.source_ip,
-                reason=body.reason.strip(),
-                seconds=body.seconds,
-            )
-
-        return TimedGrant.model_validate(await self.context.acting(call).write(work))
+        view = await self.context.store.read(user_views.load_view, user_id)
+        tunnel, policy = _asked_of(view, body.tunnel_id, emergency=True)
+        grant = await self.context.acting(call).write(
+            emergencies.begin,
+            view.user,
+            tunnel,
+            policy,
+            source_ip=call.source_ip,
+            reason=body.reason.strip(),
+            seconds=body.seconds,
+        )
+        return TimedGrant.model_validate(grant)
 
     @operation("POST", "/grants/{grant_id}/review", EVERYBODY, body=Answer, answer=TimedGrant)
     async def review_emergency(self, call: Call) -> TimedGrant:

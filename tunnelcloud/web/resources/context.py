@@ -24,6 +24,7 @@ from tunnelcloud.web.portal.password_attempts import SignInAttempts
 from tunnelcloud.web.portal.shared_attempts import SharedAttempts
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
+from tunnelcloud.web.request_concurrency import Users
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
 from tunnelcloud.web.worker import Worker
 
@@ -47,6 +48,7 @@ class ApiContext:
     :ivar attempts: knows whose next sign-in has to wait.
     :ivar shared_attempts: has the other pods know it too.
     :ivar paces: knows who changes too much.
+    :ivar users: have so many requests in work at a time, in pages and API together.
     :ivar worker: does what takes long away from the reactor's thread.
     :ivar planner: finds what applying a document does.
     :ivar showing: makes long lists and pages there; it never waits for what takes seconds.
@@ -69,6 +71,7 @@ class ApiContext:
     attempts: SignInAttempts = field(init=False)
     shared_attempts: SharedAttempts = field(init=False)
     paces: Paces = field(init=False)
+    users: Users = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
     showing: Worker = field(init=False)
@@ -86,6 +89,10 @@ class ApiContext:
     @paces.default
     def _make_paces(self) -> Paces:
         return Paces(self.clock)
+
+    @users.default
+    def _make_users(self) -> Users:
+        return Users(self.clock)
 
     @showing.default
     def _make_showing(self) -> Worker:

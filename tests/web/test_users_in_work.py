@@ -1,0 +1,145 @@
+"""What one user's requests hold in memory is bounded, from wherever they come."""
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.web.portal.browser import PortalTestCase
+from tests.web.support import read_answer
+from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.web.request_concurrency import MOST_OF_A_USER, Users
+
+
+class TurnTests(SynchronousTestCase):
+    def setUp(self):
+        self.clock = Clock()
+        self.users = Users(self.clock)
+        self.begun = []
+
+    def begin(self, user_id):
+        """Begin a request, which lasts until what is kept in ``begun`` fires."""
+
+        async def work():
+            lasting = Deferred()
+            self.begun.append(lasting)
+            return await lasting
+
+        return Deferred.fromCoroutine(self.users.run(user_id, work))
+
+    def test_a_user_waits_for_their_own(self):
+        asked = [self.begin("alice") for _ in range(MOST_OF_A_USER + 2)]
+        self.assertEqual(len(self.begun), MOST_OF_A_USER)
+        self.begin("bob")
+        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1)
+        self.begun[0].callback("a page")
+        self.assertEqual(self.successResultOf(asked[0]), "a page")
+        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1, "the reactor turns before")
+        self.clock.advance(0)
+        self.assertEqual(len(self.begun), MOST_OF_A_USER + 2)
+        self.begun[1].errback(ValueError())
+        self.failureResultOf(asked[1], ValueError)
+        self.clock.advance(0)
+        self.assertEqual(len(self.begun), MOST_OF_A_USER + 3)
+
+    def test_who_comes_while_a_place_is_passed_on_is_behind(self):
+        for _ in range(MOST_OF_A_USER):
+            self.begin("alice")
+        first = self.begin("alice")
+        self.begun[0].callback(None)
+        second = self.begin("alice")
+        self.clock.advance(0)
+        self.begun[-1].callback("first")
+        self.assertEqual(self.successResultOf(first), "first")
+        self.assertNoResult(second)
+
+    def test_who_gives_up_waits_no_more(self):
+        """Also between the end of a request and the next one's beginning."""
+        for _ in range(MOST_OF_A_USER):
+            self.begin("alice")
+        early, late = self.begin("alice"), self.begin("alice")
+        early.cancel()
+        self.failureResultOf(early, CancelledError)
+        self.begun[0].callback(None)
+        late.cancel()
+        self.failureResultOf(late, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(len(self.begun), MOST_OF_A_USER)
+        self.begin("alice")
+        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1)
+
+    def test_nothing_is_kept_of_who_is_done(self):
+        asked = [self.begin("alice") for _ in range(3 * MOST_OF_A_USER)]
+        for number in range(len(asked)):
+            self.begun[number].callback(None)
+            self.clock.advance(0)
+        for one in asked:
+            self.successResultOf(one)
+        self.assertEqual((self.users._counts, self.users._waiting), ({}, {}))
+
+
+class DoorTests(PortalTestCase):
+    """Pages and API count together, and none of them keeps others of its network waiting."""
+
+    def ask_soon(self, head, peer="192.0.2.1"):
+        address = IPv4Address("TCP", peer, 4000)
+        channel = self.site.buildProtocol(address)
+        transport = StringTransport(peerAddress=address)
+        channel.makeConnection(transport)
+        self.addCleanup(channel.setTimeout, None)
+        self.clock.advance(0)
+        channel.dataReceived(head.encode())
+        self.clock.advance(0)
+        return channel, transport
+
+    def api_head(self):
+        return (
+            "GET /api/v1/me HTTP/1.1\r\nHost: pod\r\n"
+            f"Authorization: Bearer {self.secrets[Role.USER]}\r\n\r\n"
+        )
+
+    def hold_all_places(self):
+        self.held = [Deferred() for _ in range(MOST_OF_A_USER)]
+
+        async def wait(until):
+            await until
+
+        for one in self.held:
+            user_id = self.people[Role.USER].id
+            Deferred.fromCoroutine(self.context.users.run(user_id, lambda one=one: wait(one)))
+
+    def wait_for_a_place(self):
+        """Let the pod find out who asks."""
+        while not self.context.users._waiting:
+            self.reactor.run_one()
+
+    def finish(self, transport):
+        while (answer := read_answer(transport.value())) is None:
+            self.reactor.run_one()
+        return answer.status
+
+    def test_pages_and_api(self):
+        browser = self.signed_in(Role.USER)
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        page = f"GET / HTTP/1.1\r\nHost: {browser.host}\r\nCookie: {cookies}\r\n\r\n"
+        for head in (self.api_head(), page):
+            self.hold_all_places()
+            _, transport = self.ask_soon(head)
+            self.wait_for_a_place()
+            self.assertEqual(transport.value(), b"")
+            self.assertEqual(self.site.parties._counts, {}, "others of the network needn't wait")
+            for one in self.held:
+                one.callback(None)
+            self.clock.advance(0)
+            self.assertEqual(self.finish(transport), 200)
+        self.assertEqual(self.context.users._counts, {})
+
+    def test_a_client_that_goes_while_it_waits(self):
+        self.hold_all_places()
+        channel, _ = self.ask_soon(self.api_head())
+        self.wait_for_a_place()
+        channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.context.users._waiting, {})
