@@ -46,9 +46,10 @@ class EnforcementCase(SynchronousTestCase):
         self.asked = []
         self.loads = []
         self.reviewed = []
+        self.is_current = True
         self.enforcement = Enforcement(
             self.world.sessions,
-            Views(self.load, lambda: True),
+            Views(self.load, lambda: self.is_current),
             self.world.clock,
             Turns(self.world.clock),
             end_requests=self.end_requests,
@@ -245,6 +246,16 @@ class SweepTests(EnforcementCase):
         self.wait(89)
         self.assertIsNone(client.end)
         self.assertLess(len(counted), 3)
+        self.wait(1)
+        self.assertIsNotNone(client.end)
+
+    def test_a_right_that_ends_while_no_changes_are_heard(self):
+        """The database may be away for many minutes."""
+        client = self.look((policy(valid_until=NOW + timedelta(seconds=90)),))
+        self.wait(70)
+        self.is_current = False
+        self.wait(19)
+        self.assertIsNone(client.end)
         self.wait(1)
         self.assertIsNotNone(client.end)
 

@@ -369,6 +369,14 @@ class RevocationTests(SynchronousTestCase):
         live.attached(connection)
         self.assertEqual(connection.ended, [USER_DELETED])
 
+    def test_a_session_that_is_about_to_end_opens_nothing_more(self):
+        """With many channels, and beside others, its connection ends some turns later."""
+        world = World(view(grant(tunnel())), "con_1")
+        world.live.end("the key was revoked")
+        client = world.open()
+        self.assertEqual(world.links.links[0].asked, [])
+        self.assertEqual(client.failure, (1, "the key was revoked"))
+
     def test_an_end_that_was_wanted_is_written_at_once(self):
         self.world.live.end("ended by root")
         self.world.settle()

@@ -20,7 +20,10 @@ from tunnelcloud.store import (
     credential_checks,
     groups,
     invitations,
+    pods,
     policies,
+    session_reopening,
+    sessions,
     timed_grants,
     tokens,
     users,
@@ -304,6 +307,33 @@ class EndingContract(EveryHold):
             self.assertIsNone(self.store.read(invitations.peek, secret(f"link {change}")))
             for title in left:
                 self.store.write(api_tokens.delete, made[title].id)
+
+    def test_a_session_of_a_pod_that_is_cut_off_ends_when_it_comes_back(self):
+        """Others take the pod for dead, and close the session's record."""
+        registration = pods.Registration("cut", "1", "cut:2222", "cut:8443", "1", "home")
+        pod = self.store.write(pods.register, registration, shared=True)
+        begun = {}
+        for name in ("lives", "left"):
+            self.store.write(
+                tokens.create,
+                user_id=self.world.alice.id,
+                secret_hash=secret(name),
+                lifetime_seconds=600,
+            )
+            spent = self.store.write(tokens.spend, secret(name), login(pod_id=pod.id))
+            begun[name] = spent.session.id
+        self.store.write(sessions.end, begun["left"], reason="the client left")
+        self.clock.advance(60)
+        self.store.write(pods.reap, silent_seconds=45)
+        for blocked in (True, False):
+            self.store.write(users.update, self.world.alice.id, {"blocked": blocked})
+        self.store.write(pods.renew, pod.id, "1")
+        wanted = self.store.write(session_reopening.reopen, pod.id, {begun["lives"]}, ())
+        self.assertEqual([one.id for one in wanted], [begun["lives"]])
+        self.assertEqual(self.store.read(sessions.closed, [begun["lives"]]), [begun["lives"]])
+        query = select(sessions_table.c.id).where(sessions_table.c.end_requested.is_not(None))
+        asked = self.store.read(lambda one: one.connection.execute(query).scalars().all())
+        self.assertNotIn(begun["left"], asked)
 
     def make_token(self, actor, title, user_id=None, role=None):
         return self.store.acting(actor).write(

@@ -185,9 +185,13 @@ class Enforcement:
         self._turns.run(steps()).addErrback(_failed)
 
     def _look_later(self, failure: Failure, user_id: str, routes: Iterable[TunnelRoute]) -> None:
-        """Check again when the store is available."""
+        """Check by what is known already; where that is nothing, when the store is available."""
         if failure.check(LookupError):
             self._gone(failure, user_id)
+            return
+        known = self._views.held(user_id)
+        if known is not None:
+            self._recheck_routes(known, routes)
             return
         for route in routes:
             self._sessions.deadlines.set(route, self._clock.seconds() + SWEEP_SECONDS)

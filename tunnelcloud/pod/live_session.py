@@ -126,7 +126,8 @@ class LiveSession:
         originator: tuple[str, int],
     ) -> None:
         decision = self.decide(view, host, port)
-        if decision.awaited is not None and not self._ended:
+        is_ending = self._ended or bool(self._end_reason)
+        if decision.awaited is not None and not is_ending:
             self._hold(decision, channel, host, port, originator)
             return
         if not decision.allowed:
@@ -140,6 +141,10 @@ class LiveSession:
             recorded.addCallback(
                 lambda _: channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, decision.reason)
             )
+            return
+        if self._end_reason:
+            # Its open channels end one after the other, and the connection last.
+            channel.refuse(OPEN_ADMINISTRATIVELY_PROHIBITED, self._end_reason)
             return
         assert decision.tunnel is not None
         assert decision.grant is not None

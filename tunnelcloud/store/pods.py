@@ -215,7 +215,7 @@ def remove(transaction: Transaction, pod_id: str) -> None:
     pod = PODS.lock(transaction, pod_id)
     if pod.stopped_at is None and has_lease(pod, transaction.now()):
         raise Conflict("", f"pod {pod.name} is alive: stop it first")
-    sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, SERVED_IT_STOPPED)
+    sessions.end_all(transaction, sessions_table.c.pod_id == pod_id, sessions.SERVED_IT_STOPPED)
     transaction.connection.execute(delete(table).where(table.c.id == pod_id))
     transaction.audit(AuditEvent("pod.removed", data={"pod": pod.name}))
     transaction.changed("pod", pod_id)
@@ -232,9 +232,6 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     return len(gone)
 
 
-SERVED_IT_STOPPED = "the pod that served it stopped"
-
-
 def reap(transaction: Transaction, *, silent_seconds: float) -> int:
     """Close the open records of pods that were silent for too long (or were deleted).
 
@@ -244,7 +241,9 @@ def reap(transaction: Transaction, *, silent_seconds: float) -> int:
     """
     since = transaction.now() - timedelta(seconds=silent_seconds)
     heard = select(table.c.id).where(table.c.last_seen_at >= since, table.c.stopped_at.is_(None))
-    return sessions.end_all(transaction, sessions_table.c.pod_id.not_in(heard), SERVED_IT_STOPPED)
+    return sessions.end_all(
+        transaction, sessions_table.c.pod_id.not_in(heard), sessions.SERVED_IT_STOPPED
+    )
 
 
 def _find(transaction: Transaction, name: str) -> Pod | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, Table, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Table, delete, func, select, update
 
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import SessionMethod
@@ -26,13 +27,18 @@ from tunnelcloud.store.schema import (
     approval_requests,
     device_logins,
     invitations,
+    pods,
     sessions,
     sign_in_steps,
     tokens,
     users,
     web_sessions,
 )
+from tunnelcloud.store.sessions import SERVED_IT_STOPPED
 from tunnelcloud.store.transaction import Transaction
+
+_SILENT = timedelta(seconds=30)
+"""Without a sign of life for so long, a pod may soon count as dead."""
 
 
 class Hold(enum.Enum):
@@ -209,14 +215,28 @@ def _revoke_tokens(transaction: Transaction, user: User, *_: Any) -> int:
 
 
 def _end_ssh_sessions(transaction: Transaction, user: User, cause: Cause, *_: Any) -> int:
-    """Ask the pods that serve them."""
+    """Ask the pods that serve them, also those that are cut off, and may come back."""
+    asked = _ask_to_end(transaction, user, cause, sessions.c.ended_at.is_(None))
+    silent = select(pods.c.id).where(
+        pods.c.stopped_at.is_(None), pods.c.last_seen_at < transaction.now() - _SILENT
+    )
+    cut_off = transaction.connection.execute(silent).scalars().all()
+    if cut_off:
+        closed = sessions.c.pod_id.in_(cut_off) & (sessions.c.end_reason == SERVED_IT_STOPPED)
+        asked += _ask_to_end(transaction, user, cause, closed)
+    return asked
+
+
+def _ask_to_end(
+    transaction: Transaction, user: User, cause: Cause, which: ColumnElement[bool]
+) -> int:
     query = (
         update(sessions)
         .where(
             sessions.c.user_id == user.id,
-            sessions.c.ended_at.is_(None),
             sessions.c.end_requested.is_(None),
             sessions.c.method != SessionMethod.KEY,
+            which,
         )
         .values(end_requested=cause.value)
         .returning(sessions.c.id)

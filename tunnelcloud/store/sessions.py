@@ -28,6 +28,10 @@ from tunnelcloud.store.schema import sessions as table
 from tunnelcloud.store.schema import tunnels
 from tunnelcloud.store.transaction import Transaction
 
+SERVED_IT_STOPPED = "the pod that served it stopped"
+"""Why others closed the record of a session.  The pod may only have been cut off: then it opens the
+record again when it is back."""
+
 Traffic = tuple[int, int]
 """Bytes to the target and from it, since the beginning."""
 
