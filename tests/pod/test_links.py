@@ -9,6 +9,7 @@ from tunnelcloud.domain.join_tokens import JoinToken
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.link.requests import DISMISS, PODS
 from tunnelcloud.pod.link_owner import CLONED, LINKS_AT_ONCE, RIVAL_SECONDS
+from tunnelcloud.pod.links import AttachedLink
 from tunnelcloud.pod.lost_connectors import LostConnectors
 
 REVOKED = "the connector was deleted, or its certificate revoked or expired"
@@ -270,6 +271,19 @@ class PickingTests(DoorCase):
         self.assertEqual((health.version, health.links, health.channels), ("0.2", 2, 1))
         self.assertEqual((health.draining, health.responsive), (False, True))
         self.assertEqual(health.round_trip, 0)
+
+    def test_links_that_end_while_another_thread_reads_their_health(self):
+        """Long lists of connectors are shown away from the reactor."""
+        self.attach(times=2)
+        real = AttachedLink.load.fget
+
+        def load(link):
+            self.links.remove(link.protocol, "over")
+            return real(link)
+
+        self.patch(AttachedLink, "load", property(load))
+        self.assertEqual(self.links.health("con_1").links, 2)
+        self.assertIsNone(self.links.health("con_1"))
 
     def test_draining_the_pod_ends_links_with_their_last_channel(self):
         ((_, owner),) = self.attach()

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import grant, tunnel, view
 from tests.pod.fakes import World
 from tests.pod.test_enforcement import most_in_a_turn
+from tunnelcloud.pod.live_session import LiveSession
 from tunnelcloud.pod.session_bytes import Carried
 from tunnelcloud.pod.work_in_turns import STEPS
 
@@ -33,6 +34,20 @@ class CountingTests(SynchronousTestCase):
         self.assertEqual(counts.carriers, {channel_id: "con_1"})
         self.assertEqual(counts.get(channel_id), (100, 50))
         self.assertEqual(counts.get("chn_of_before"), (0, 0))
+
+    def test_a_session_that_comes_while_another_thread_counts_its_users(self):
+        """Lists of tunnels are decided on away from the reactor, with what their user has open."""
+        sessions = self.world.sessions
+        [live] = sessions
+
+        class Counted(LiveSession):
+            @property
+            def place(self):
+                sessions.begin(evolve(self.session, id="ses_new"))
+                return 1
+
+        live.__class__ = Counted
+        self.assertEqual(sessions.usage(live.session.user_id), (1, {}))
 
     def test_a_channel_that_is_not_recorded_yet(self):
         self.world.records.slow = True

@@ -99,8 +99,11 @@ class ToldPod:
     def cloned_connectors(self):
         return {}
 
-    def connector_health(self):
-        return self.health
+    def attached_connectors(self):
+        return frozenset(self.health)
+
+    def connector_health(self, connector_id):
+        return self.health.get(connector_id)
 
     def check_tunnel(self, tunnel, port, whose):
         self.checked_for = whose

@@ -1,14 +1,16 @@
 """Whether a connector is attached is one answer, right at once for this pod's own links."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
 
 from tests.web.portal.browser import PortalTestCase
-from tests.web.support import NOW
+from tests.web.support import NOW, ToldPod
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import schema
 from tunnelcloud.web.interfaces import ConnectorHealth
+from tunnelcloud.web.routes import SHOWN_AT_ONCE
 
 AT = datetime.fromtimestamp(NOW, UTC)
 
@@ -46,6 +48,24 @@ class AttachmentTests(PortalTestCase):
         overview = self.browser.get("/admin").body.decode()
         self.assertEqual("site offline" not in overview.lower(), status == "attached")
         return status == "attached"
+
+    def test_a_list_of_connectors_looks_once_at_what_is_attached(self):
+        """And in the reactor's thread: connectors come and go there."""
+        looks = []
+        for name in ("attached_connectors", "lost_connectors"):
+            look = getattr(self.live, name)
+
+            def noted(name=name, look=look):
+                looks.append((name, threading.current_thread() is threading.main_thread()))
+                return look()
+
+            self.patch(ToldPod, name, lambda _, noted=noted: noted())
+        for number in range(2, SHOWN_AT_ONCE + 3):
+            connector = {"name": f"paris-{number}", "site_id": self.tunnel["site_id"]}
+            self.api("POST", "/connectors", connector)
+        looks.clear()
+        self.assertEqual(len(self.api("GET", "/connectors")["items"]), SHOWN_AT_ONCE + 2)
+        self.assertEqual(looks, [("attached_connectors", True), ("lost_connectors", True)])
 
     def test_here(self):
         self.live.health = {self.connector["id"]: ConnectorHealth(1.0, 0, "1")}

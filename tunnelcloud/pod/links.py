@@ -186,7 +186,7 @@ class Links:
         """Give the ids of the connectors that have links here."""
         return frozenset(self._by_connector)
 
-    def of_connector(self, connector_id: str) -> Iterable[AttachedLink]:
+    def of_connector(self, connector_id: str) -> tuple[AttachedLink, ...]:
         """All links of a connector."""
         return tuple(self._by_connector.get(connector_id, ()))
 
@@ -203,8 +203,11 @@ class Links:
         )
 
     def health(self, connector_id: str) -> ConnectorHealth | None:
-        """Return the state of a connector; None unless it is attached here."""
-        links = self._by_connector.get(connector_id)
+        """Return the state of a connector; None unless it is attached here.
+
+        May be called in any thread.
+        """
+        links = self.of_connector(connector_id)
         if not links:
             return None
         trips = [trip for link in links if (trip := link.protocol.liveness.round_trip) is not None]

@@ -108,17 +108,17 @@ class LivePod:
         """End one channel."""
         return self.request_end("channel", channel_id, reason)
 
-    def connector_health(self) -> Mapping[str, ConnectorHealth]:
-        """Return the state of the connectors that are attached to this pod."""
-        found = {}
-        for connector_id in {link.connector_id for link in self.links.attached}:
-            health = self.links.health(connector_id)
-            if health is not None:
-                trip = None if health.round_trip is None else health.round_trip * 1000
-                found[connector_id] = ConnectorHealth(
-                    trip, health.channels, health.version, health.way
-                )
-        return found
+    def attached_connectors(self) -> frozenset[str]:
+        """Give the ids of the connectors that are attached to this pod."""
+        return self.links.connector_ids()
+
+    def connector_health(self, connector_id: str) -> ConnectorHealth | None:
+        """Return the state of a connector that is attached to this pod."""
+        health = self.links.health(connector_id)
+        if health is None:
+            return None
+        trip = None if health.round_trip is None else health.round_trip * 1000
+        return ConnectorHealth(trip, health.channels, health.version, health.way)
 
     def pods_of(self, connector_id: str) -> tuple[int, int]:
         """Tell to how many pods a connector has links, and how many pods there are."""

@@ -259,9 +259,11 @@ class LiveSessions:
         )
 
     def usage(self, user_id: str) -> tuple[int, Mapping[str, int]]:
-        """Count a user's sessions that use a tunnel, and their channels by the tunnel's id."""
-        sessions = self._by_user.get(user_id, ())
-        used = sum(live.place is not None for live in sessions)
+        """Count a user's sessions that use a tunnel, and their channels by the tunnel's id.
+
+        May be called in any thread.
+        """
+        used = sum(live.place is not None for live in self.of_user(user_id))
         return used, self._channels.get(user_id, {})
 
     def count_channels(

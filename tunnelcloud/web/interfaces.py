@@ -154,7 +154,7 @@ class ILivePod(Interface):
         """Show the channels of a session that is open on this pod; none for any other."""
 
     def usage(user_id: str) -> "Usage":
-        """Count what a user has open."""
+        """Count what a user has open; called in any thread."""
 
     def end_session(session_id: str, reason: str) -> "Deferred[bool]":
         """End a session, on whichever pod it is, telling its user ``reason``.
@@ -168,11 +168,17 @@ class ILivePod(Interface):
     def cloned_connectors() -> "Mapping[str, datetime]":
         """Tell when this pod last turned away a second process with a connector's identity."""
 
-    def connector_health() -> "Mapping[str, ConnectorHealth]":
-        """Return the state of the connectors that are attached to this pod, by their ids."""
+    def attached_connectors() -> "frozenset[str]":
+        """Give the ids of the connectors that are attached to this pod."""
+
+    def connector_health(connector_id: str) -> "ConnectorHealth | None":
+        """Return the state of a connector that is attached to this pod; called in any thread."""
 
     def pods_of(connector_id: str) -> "tuple[int, int]":
-        """Tell to how many pods a connector has links, and how many pods there are."""
+        """Tell to how many pods a connector has links, and how many pods there are.
+
+        Called in any thread.
+        """
 
     def lost_connectors() -> "Mapping[str, datetime]":
         """Tell when this pod lost the last link of connectors, by their ids; of the last minute."""

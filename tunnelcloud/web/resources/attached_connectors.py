@@ -13,14 +13,14 @@ _A_DAY = timedelta(days=1)
 
 
 def attachments_now(context: ApiContext) -> Attachments:
-    """Look at what is attached now."""
+    """Look at what is attached now; in the reactor's thread."""
     return attachments_at(context.live, context.now())
 
 
 def attachments_at(live: ILivePod, now: datetime) -> Attachments:
     """Look at what is attached now, as a running pod has it."""
     return Attachments(
-        frozenset(live.connector_health()),
+        live.attached_connectors(),
         dict(live.lost_connectors()),
         # Before it started nobody but another pod could have seen any; they all come here soon.
         max(now - NOTED_WITHIN, live.started_at),

@@ -44,7 +44,7 @@ class Kind:
     :ivar noun: as in the audit, such as ``api_token``.
     :ivar plural: as in the path, such as ``api-tokens``.
     :ivar change: the model of a change; None when an object never changes.
-    :ivar show: gives the plain values of an entity, or a model of it.
+    :ivar show: gives the plain values of an entity, or a model of it; None with a ``shower``.
     :ivar made: the model that shows a new object and its secret, once.
     :ivar answered: what is shown of an object that was just made or changed, with ``warnings``.
     :ivar warn: gives those, of an object and the names of the fields that were given.
@@ -65,7 +65,7 @@ class Kind:
     create: Read
     update: Read | None
     delete: Read
-    show: Show
+    show: Show | None
     article: str = field(default="a")
     made: type[Shown] | None = None
     answered: type[Shown] | None = None
@@ -76,7 +76,11 @@ class Kind:
 
     def shower(self, context: ApiContext) -> Shower:
         """Give what shows entities; to be asked for in the reactor's thread."""
-        return (lambda *_: self.show) if self._shower is None else self._shower(context)
+        if self._shower is not None:
+            return self._shower(context)
+        show = self.show
+        assert show is not None
+        return lambda *_: show
 
     @property
     def words(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 
 from attrs import frozen
@@ -10,6 +11,7 @@ from tunnelcloud.domain.join_tokens import SECRET_LENGTH, hash_secret, join_comm
 from tunnelcloud.domain.objects import CONNECTOR, sites
 from tunnelcloud.store import connectors
 from tunnelcloud.store.object_writes import version_of
+from tunnelcloud.store.site_health import Attachments
 from tunnelcloud.store.transaction import Transaction
 from tunnelcloud.web.models.connectors import (
     AttachedTo,
@@ -23,7 +25,7 @@ from tunnelcloud.web.models.connectors import (
 )
 from tunnelcloud.web.models.fields import Shown
 from tunnelcloud.web.resources.attached_connectors import attachments_now
-from tunnelcloud.web.resources.collection import TEXTS, Kind, collection_routes
+from tunnelcloud.web.resources.collection import TEXTS, Kind, Shower, collection_routes
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ADMINS, Call, Item, Route, operation, rows_of
 
@@ -43,8 +45,9 @@ def make_routes(context: ApiContext) -> list[Route]:
         create=connectors.create,
         update=connectors.update,
         delete=connectors.delete,
-        show=handlers.shown,
+        show=None,
         made=ConnectorMade,
+        shower=handlers.shower,
         texts={**TEXTS, "create": "Make a connector, with a join token for it."},
     )
     return [
@@ -57,10 +60,16 @@ def make_routes(context: ApiContext) -> list[Route]:
 class _Connectors:
     context: ApiContext
 
-    def shown(self, connector: sites.Connector) -> Shown:
-        health = self.context.live.connector_health().get(connector.id)
+    def shower(self, context: ApiContext) -> Shower:
+        """Look at what is attached now, once for all connectors of a list."""
+        show = partial(self.shown, attachments=attachments_now(context))
+        return lambda *_: show
+
+    def shown(self, connector: sites.Connector, attachments: Attachments) -> Shown:
+        """Show a connector; called in any thread."""
+        health = self.context.live.connector_health(connector.id)
         attached_to, pods = self.context.live.pods_of(connector.id)
-        if attachments_now(self.context).have(connector):
+        if attachments.have(connector):
             status = ConnectorStatus.ATTACHED
         elif connector.joined_at is None:
             status = ConnectorStatus.NEW
@@ -91,7 +100,7 @@ class _Connectors:
             return connector, self._keep(transaction, connector.id, secret)
 
         connector, kept = await self.context.acting(call).write(work)
-        shown = self.shown(connector)
+        shown = self.shown(connector, attachments_now(self.context))
         join = self._join(connector.name, secret, kept)
         made = ConnectorMade.model_validate({**shown.model_dump(), "join": join})
         return Item(made, version_of(connector))
