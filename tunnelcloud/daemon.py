@@ -156,9 +156,9 @@ def on_hangup(reactor: Any, reload: Callable[[], object]) -> None:
 
 
 def outlive_early_hangup() -> None:
-    """Let SIGHUP not end a start, which reads all that there is to reload.
+    """Keep SIGHUP from ending a program that starts.  It reads its settings anyway.
 
-    A start may upgrade the database for minutes, in which logs may be rotated.
+    A start may take minutes to upgrade the database, and logs may be rotated meanwhile.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: None)
@@ -175,7 +175,10 @@ def outlive_hangup(reactor: Any, hear: Callable[[], object]) -> None:
 
 
 def _once_at_a_time(reactor: Any, hear: Callable[[], object]) -> Callable[..., None]:
-    """Make a handler: of the signals that come before it was called, one calls it."""
+    """Make a signal handler that has the reactor call ``hear``.
+
+    Signals that come before that call was made are answered by the same call.
+    """
     waiting: list[object] = []
 
     def call() -> None:

@@ -51,8 +51,8 @@ RENEWAL_RETRY = 60.0
 """Seconds at most after which an unsuccessful renewal is repeated."""
 
 LONGEST_RENEWAL_WAIT = 3600.0
-"""Seconds after which it is looked again whether it is time to renew: somebody may set the clock,
-such as a machine that has none of its own once it hears the time."""
+"""Seconds at most until the connector looks at the clock again to see whether it is time to renew.
+The clock may be set meanwhile: a machine without a battery hears the time after its start."""
 
 
 @implementer(ILinksUser)

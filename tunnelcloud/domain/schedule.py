@@ -19,8 +19,8 @@ _WINDOW = re.compile(
 
 
 _MINUTE = timedelta(minutes=1)
-_MOST_DAYS = 1024
-"""For how many windows and days it is kept when they open: 5 KB each at most."""
+_MOST_KEPT = 1024
+"""How many pairs of a window and a day have their openings kept.  A pair takes at most 5 KB."""
 
 
 class BadWindow(ValueError):
@@ -60,20 +60,28 @@ class Window:
 
 @frozen
 class _Opening:
-    """One opening of a window: in the window's zone, and in UTC, which is compared faster."""
+    """One opening of a window.
 
+    :ivar start: when it opens, in the window's zone; ``begins`` is the same moment in UTC.
+    :ivar end: when it closes, in the window's zone; ``ends`` is the same moment in UTC.
+    """
+
+    # Two times in UTC are compared faster than two in a zone.
     start: datetime
     end: datetime
     begins: datetime
     ends: datetime
 
 
-@lru_cache(_MOST_DAYS)
+@lru_cache(_MOST_KEPT)
 def _openings_around(window: Window, local_day: date) -> tuple[_Opening, ...]:
-    """Give a window's openings from a day before another to fifteen days after, in order.
+    """Give a window's openings from a day before ``local_day`` to fifteen days after, in order.
 
-    None is given that has no length because the clock goes forward at that hour: after it there is
-    another within a week.  Many tunnels may have the same window, and all are asked on one day.
+    An opening is left out if it has no length because the clocks go forward at that hour; the next
+    one comes within a week.  The answer is kept, since many tunnels may have the same window, and
+    a page asks for all of them on one day.
+
+    :param local_day: a day in the window's zone.
     """
     zone = ZoneInfo(window.zone)
     found = []
@@ -84,7 +92,7 @@ def _openings_around(window: Window, local_day: date) -> tuple[_Opening, ...]:
         start = _on_clock(datetime.combine(day, window.start, zone))
         last_day = day if window.end > window.start else day + timedelta(days=1)
         end = _on_clock(datetime.combine(last_day, window.end, zone))
-        # In UTC: times of one zone are compared as its clocks show them.
+        # In UTC: Python compares two times of one zone by what its clocks show.
         begins, ends = start.astimezone(UTC), end.astimezone(UTC)
         if begins < ends:
             found.append(_Opening(start, end, begins, ends))

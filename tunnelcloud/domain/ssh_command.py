@@ -128,7 +128,6 @@ def ssh_arguments(
     method: Method,
     public_address: PublicAddress,
     *,
-    others: Sequence[Tunnel] = (),
     target: str = "",
     local_address: str = LOCAL_ADDRESS,
     local_ports: Mapping[int, int] = _NONE_CHOSEN,
@@ -137,15 +136,14 @@ def ssh_arguments(
     """Give the words of the ssh command that opens ``tunnel``.
 
     :param login: the user's name, e-mail, or ``tcptunnel@X``.
-    :param others: the user's other tunnels, to see whether the target address is ambiguous.
-    :param target: TARGET, where the caller has chosen it already.
+    :param target: TARGET; empty for a user who has no other tunnels.
     :param local_ports: the local port that was chosen for a target port; what is not there takes
         ``local_port``.
     :param key_file: where the private key is, if not where ssh looks by itself.
     """
     words = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]
     words += [*OWN_CONNECTION, *credential_options(method, key_file)]
-    target = bracketed(target or destination_host(tunnel, others))
+    target = bracketed(target or destination_host(tunnel, ()))
     for port in forwarded_ports(tunnel):
         local = f"{bracketed(local_address)}:{local_ports.get(port, local_port(tunnel, port))}"
         words += ["-L", f"{local}:{target}:{port}"]

@@ -1,8 +1,9 @@
 """JSON that another program sent, or that lies where anybody could have changed it.
 
-Python's parser has an error of its own for brackets that are nested thousands deep.  Who catches
-what is no JSON would miss it, so it is the same error here.  And it takes halves of characters
-(``\\ud800``), which no encoding has: whoever writes such a text somewhere fails later.
+Python's parser has an error of its own for brackets that are nested thousands deep.  A caller that
+catches the error for bad JSON would miss it, so this module raises the same error for both.  The
+parser also takes half of a character (a lone surrogate, ``\\ud800``).  No encoding can write one,
+so whoever keeps or sends such a text would fail later: it is an error here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 TOO_DEEP = "it is nested too deeply"
 
 _MAYBE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""Where half of a character may be escaped; two halves that belong together are a good one."""
+"""An escaped half of a character.  Two halves that belong together are a whole one, so this only
+says that a closer look is needed."""
 
 
 def read_foreign_json(data: bytes | str) -> Any:
@@ -34,7 +36,7 @@ def read_foreign_json(data: bytes | str) -> Any:
 
 
 def refuse_halves(found: Any) -> None:
-    """Look at what was read elsewhere.
+    """Check a value that another parser read from JSON.
 
     :raise ValueError: it holds half of a character.
     """

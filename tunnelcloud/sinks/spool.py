@@ -236,7 +236,11 @@ class Spool:
 
 
 def _made_private(path: Path, flags: int) -> int:
-    """Open a file to write it, made so that other users can't read it."""
+    """Open a file for writing; if it is new, only this user may read it.
+
+    :param flags: for ``os.open``, besides those that create a file and open it for writing.
+    :return: the descriptor.
+    """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
 
 

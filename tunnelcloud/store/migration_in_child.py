@@ -54,16 +54,18 @@ def migrate_in_child(
 
 
 def _end_with(parent: int) -> None:
-    """Have the system kill this process when its parent ends, so that the next start can begin.
+    """Have the system kill this process when its parent ends, so that the pod can start again.
 
-    It would keep the database, and the ports that it has from its parent, until it is done.  A
-    migration that is cut off leaves the database as it was.
+    Otherwise this process would hold the database, and the ports that it has from its parent, until
+    the migration is done.  A migration that is cut off leaves the database as it was.
+
+    :param parent: the process id of the parent.
     """
     if sys.platform != "linux":
         return
     import ctypes  # a megabyte, in the child alone
 
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before
         os._exit(1)
 

@@ -2,8 +2,8 @@
 
 A commit with ``synchronous=FULL`` waits for the disk.  Functions that come while it waits are run
 in the next transaction together, each in a savepoint of its own, and acknowledged after the one
-commit; so the number of logins a second doesn't hang on the disk's latency.  Of each user it has
-one function: a user who asks for much at once keeps others waiting for one of these.
+commit; so the number of logins a second doesn't depend on the disk's latency.  A transaction has at
+most one function of each user: whoever asks for much at once keeps others waiting for one of these.
 
 Of the connections only the writer's checkpoints (SQLite before 3.51.3 can corrupt a WAL that two
 connections reset), and a lock on a file keeps other processes out.
@@ -86,7 +86,7 @@ class SQLiteBackend(Backend):
         self._writer = writer
         self._lock = lock
         self._closed = False
-        # Guards _closed: nothing is queued behind the None that ends the thread.
+        # Guards _closed: no job is put into the queue once that is closed.
         self._gate = threading.Lock()
         self._jobs = WaitingJobs[_Job]()
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)

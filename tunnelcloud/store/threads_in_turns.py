@@ -1,7 +1,7 @@
-"""Threads that work, in turns of those who cause it.
+"""A few threads that read or write; the users who cause the work take turns.
 
-There are few of them, and some reads take half a second: whoever asks for many things at once keeps
-others waiting for one of these, and not for all.
+Some reads take half a second.  A user who asks for many things at once keeps others waiting for one
+of them, and not for all.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 
 class ThreadsInTurns:
-    """Runs functions, of each causer in at most half of the threads.
+    """Runs functions; those of one causer take at most half of the threads.
 
-    What nobody is known to cause, such as the pod's own reads, takes turns one by one.
+    A function without a known causer, such as one of the pod itself, counts as the only one of a
+    causer of its own.
 
     :param name: of the threads, each with a number behind it.
     """
@@ -38,20 +39,26 @@ class ThreadsInTurns:
         """
         future: Future[T] = Future()
         with self._lock:
+            # Before the function waits: one that is refused must not be done by a thread that is
+            # still at work.
+            self._threads.submit(self._go_on)
             self._number += 1
             self._turns.add(CAUSER.get() or f"{self._number}", future)
             self._works[future] = work
         future.add_done_callback(self._leave)
-        self._threads.submit(self._go_on)
         return future
 
     def close(self, *, cancels: bool = True) -> None:
-        """Finish what was begun, and cancel the rest, or do it first.  Blocks."""
+        """End the threads.  Blocks until the functions that run are done.
+
+        :param cancels: whether to cancel the functions that still wait; otherwise they are run.
+        """
+        self._threads.shutdown(wait=False, cancel_futures=cancels)
         with self._lock:
             waiting = list(self._works) if cancels else []
         for one in waiting:
             one.cancel()
-        self._threads.shutdown(wait=True, cancel_futures=cancels)
+        self._threads.shutdown(wait=True)
 
     def _leave(self, future: Future[Any]) -> None:
         """Forget what was cancelled: it has no turn any more."""

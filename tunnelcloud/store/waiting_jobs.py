@@ -1,6 +1,6 @@
-"""What waits for the one thread that writes.
+"""The jobs that wait for the one thread that writes.
 
-Whoever causes much at once keeps others waiting for one of these jobs, and not for all.
+A user who causes many jobs at once keeps others waiting for one of them, and not for all.
 """
 
 from __future__ import annotations
@@ -16,25 +16,29 @@ T = TypeVar("T")
 
 
 class WaitingJobs(Generic[T]):
-    """Jobs in the order in which they came, but of each causer one at a time.
+    """A queue that gives jobs in the order of coming, but one of each causer at a time.
 
-    Jobs without a known causer take no turns.
+    A job without a known causer counts as the only one of its own causer.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        # Wakes the thread: as many as there are jobs, and one more at the end.
+        # What the thread waits for: one for each job that waits, and one more after ``close``.
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # By causer, or by the job's number without one: numbers and jobs, the oldest first.
         self._of: dict[str | int, deque[tuple[int, T]]] = {}
         self._number = 0
         self._count = 0
 
     def __len__(self) -> int:
-        """Tell how many wait."""
+        """Count the jobs that wait."""
         return self._count
 
     def put(self, causer: str, job: T) -> None:
-        """Have a job wait; ``causer`` is empty where nobody is known."""
+        """Add a job.
+
+        :param causer: the user or API token that causes it; empty if that isn't known.
+        """
         with self._lock:
             self._number += 1
             self._count += 1
@@ -42,11 +46,15 @@ class WaitingJobs(Generic[T]):
             self._calls.put(None)
 
     def close(self) -> None:
-        """Let ``take`` end, once it has given all that waits."""
+        """Have ``take`` return nothing once it has given all jobs; none may be put after this."""
         self._calls.put(None)
 
     def take(self, most: int) -> list[T]:
-        """Wait for jobs, and give some of them; empty at the end."""
+        """Wait until there are jobs, and take at most one of each causer.
+
+        :param most: how many jobs to take at most.
+        :return: the jobs in their order of coming; empty once the queue is closed and empty.
+        """
         self._calls.get()
         with self._lock:
             taken = []

@@ -29,15 +29,15 @@ _KEYS_NOT_SOONER = 30.0
 _NOT_ASKED_AGAIN = 5.0
 _MAX_KEYS = 64
 _MOST_SAID = 128 * 1024
-"""How many bytes an answer may have that is read as JSON: brackets of so many take twenty
-milliseconds of the reactor's thread."""
+"""How many bytes an answer may have before it is read as JSON.  The reactor's thread takes twenty
+milliseconds for as many brackets."""
 
 _LONGEST_MODULUS = 1400
 """How many characters the modulus of a published key may have: 8,192 bits have 1,366."""
 
 _PUBLIC = ("kty", "kid", "use", "alg", "crv", "n", "e", "x", "y")
-"""What is read of a published key.  To check a private key of RSA takes seconds, and finding its
-primes more: whoever publishes one has no secret any more, but it signs."""
+"""The members of a published key that are read: those of a public key.  A provider may publish a
+private key by mistake or on purpose; to check a private RSA key takes seconds."""
 # Public keys only: with HS256 a published key could be taken for the secret, and "none" is none.
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -249,7 +249,7 @@ def _read_metadata(issuer: str, found: dict[str, Any]) -> Metadata:
             endpoints[name] = None
     methods = found.get("token_endpoint_auth_methods_supported")
     if not isinstance(methods, list):
-        methods = ["client_secret_basic"]  # as where nothing is said of it
+        methods = ["client_secret_basic"]  # as if the provider didn't say
     return Metadata(
         issuer=issuer,
         authorization_endpoint=str(endpoints["authorization_endpoint"]),

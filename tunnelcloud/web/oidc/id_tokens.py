@@ -22,8 +22,8 @@ _UNREADABLE = (JoseError, ValueError, TypeError, RecursionError)
 """What the library raises for tokens that others made up; it has no limit to how deep they nest."""
 
 _MOST_TRIED = 10
-"""How many keys a token is tried with: those on P-521 take a millisecond each.  A token names its
-key where a provider has several."""
+"""How many keys a token is tried with at most: a try with a key on P-521 takes a millisecond.  A
+provider that has several keys names one in each token."""
 
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 """Which keys an algorithm is for, by its first letters."""
@@ -84,7 +84,10 @@ async def _verified(text: str, directory: Directory, issuer: str) -> dict[str, A
 
 
 def _decoded(text: str, keys: Iterable[Key], header: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the claims if one of the keys signed them; a token without an id may be of any key."""
+    """Return a token's claims if one of the keys signed it; None otherwise.
+
+    A token whose header names no key is tried with the first ``_MOST_TRIED`` keys of its type.
+    """
     key_id, key_type = header.get("kid"), _KEY_TYPES.get(str(header.get("alg"))[:2])
     fitting = (
         key
