@@ -1,37 +1,19 @@
 """Who fails at one pod is slowed down at all of them."""
 
-from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.store.pods_in_memory import Pods
 from tunnelcloud.domain.addresses import read_networks
 from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl
 from tunnelcloud.pod.penalties import MOST_SOURCES, SharedPenalties
-from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.postgres import notice
 from tunnelcloud.store.transaction import Change
 
 
-class Store:
-    """Keeps the notices of transactions."""
-
-    def __init__(self):
-        self.changes = []
-        self.away = False
-
-    def write(self, function, *arguments):
-        if self.away:
-            return fail(StoreUnavailable("away"))
-        function(self, *arguments)
-        return succeed(None)
-
-    def changed(self, kind, object_id, *, decides, concerns):
-        self.changes.append(Change(kind, object_id, decides, tuple(concerns)))
-
-
 class PenaltyTests(SynchronousTestCase):
     def setUp(self):
-        self.store = Store()
+        self.store = Pods()
         self.floods, self.shared = [], []
         for pod_id in ("pod_1", "pod_2"):
             flood = FloodControl(Clock(), lambda: 0.5, exempt=read_networks(["10.0.0.0/8"]))

@@ -76,15 +76,14 @@ def create_token(
         body["tunnel_id"] = api.resolve_id("tunnel", tunnel)
     if sessions is not None:
         body["sessions"] = sessions
-    made = api.send("POST", "tokens", body)
+    show_new_token(api.send("POST", "tokens", body), as_json)
+
+
+def show_new_token(made: Object, as_json: bool) -> None:
+    """Print a new one-time token and how it is used."""
     if as_json:
         print_json(made)
-    else:
-        show_new_token(made)
-
-
-def show_new_token(made: Object) -> None:
-    """Print a new one-time token and how it is used."""
+        return
     print_fields(
         {
             "token": made["token"],

@@ -90,8 +90,4 @@ def make_my_token(api: Api, tunnel: str | None, sessions: int | None, as_json: b
         body["tunnel_id"] = own_tunnel_id(api, tunnel)
     if sessions is not None:
         body["sessions"] = sessions
-    made = api.send("POST", "me/tokens", body)
-    if as_json:
-        print_json(made)
-    else:
-        show_new_token(made)
+    show_new_token(api.send("POST", "me/tokens", body), as_json)

@@ -1,13 +1,12 @@
 """Who guesses passwords has as many attempts at ten pods as at one."""
 
-from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.store.pods_in_memory import Pods
 from tunnelcloud.net.source_limits import REFUSED_LOGIN, FloodControl
 from tunnelcloud.pod.penalties import SHARE_SECONDS, SharedPenalties
 from tunnelcloud.pod.periodic_work import Supervisor
-from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.postgres import notice
 from tunnelcloud.store.transaction import Change, Resync
 from tunnelcloud.web.portal.password_attempts import (
@@ -21,30 +20,6 @@ from tunnelcloud.web.portal.shared_attempts import NOTICE_BYTES, SharedAttempts
 ADA = Attempt("ada", "192.0.2.1")
 SHARED_WITHIN = 2.0
 PODS = 3
-
-
-class Pods:
-    """The store of some pods, and its change feed: a notice arrives when it is written."""
-
-    def __init__(self):
-        self.hearers = []
-        self.changes = []
-        self.away = False
-
-    def aside(self):
-        return self
-
-    def write(self, function, *arguments):
-        if self.away:
-            return fail(StoreUnavailable("away"))
-        function(self, *arguments)
-        return succeed(None)
-
-    def changed(self, kind, object_id, *, decides, concerns):
-        change = Change(kind, object_id, decides, tuple(concerns))
-        self.changes.append(change)
-        for hear in self.hearers:
-            hear(change)
 
 
 class SharedAttemptsTests(SynchronousTestCase):
