@@ -107,7 +107,8 @@ CATALOGUE: Mapping[str, EventKind] = {
         ),
         EventKind(
             "connector.renewal_refused",
-            "A connector came with a certificate that had ended, and got no other one.",
+            "A connector came with a certificate that had ended, or asked for the next one after "
+            "it was deleted or had joined with another key, and got no other one.",
             ("connector_id", "reason", "count"),
         ),
         EventKind(
