@@ -101,14 +101,25 @@ class DoorTests(PortalTestCase):
             f"Authorization: Bearer {self.secrets[Role.USER]}\r\n\r\n"
         )
 
-    def hold_all_places(self):
+    def test_what_takes_long_waits_apart(self):
+        """Who applies four documents at a time goes on reading pages, and the other way round."""
+        self.hold_all_places(self.people[Role.ADMIN].id)
+        self.api("POST", "/apply", {"groups": {"dba": {}}})
+        self.hold_all_places(f"{self.people[Role.ADMIN].id} apply")
+        _, transport = self.ask_soon(
+            "POST /api/v1/apply HTTP/1.1\r\nHost: pod\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {self.secrets[Role.ADMIN]}\r\nContent-Length: 2\r\n\r\n{{}}"
+        )
+        self.wait_for_a_place()
+        self.assertEqual(transport.value(), b"")
+
+    def hold_all_places(self, user_id):
         self.held = [Deferred() for _ in range(MOST_OF_A_USER)]
 
         async def wait(until):
             await until
 
         for one in self.held:
-            user_id = self.people[Role.USER].id
             Deferred.fromCoroutine(self.context.users.run(user_id, lambda one=one: wait(one)))
 
     def wait_for_a_place(self):
@@ -126,7 +137,7 @@ class DoorTests(PortalTestCase):
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         page = f"GET / HTTP/1.1\r\nHost: {browser.host}\r\nCookie: {cookies}\r\n\r\n"
         for head in (self.api_head(), page):
-            self.hold_all_places()
+            self.hold_all_places(self.people[Role.USER].id)
             _, transport = self.ask_soon(head)
             self.wait_for_a_place()
             self.assertEqual(transport.value(), b"")
@@ -138,7 +149,7 @@ class DoorTests(PortalTestCase):
         self.assertEqual(self.context.users._counts, {})
 
     def test_a_client_that_goes_while_it_waits(self):
-        self.hold_all_places()
+        self.hold_all_places(self.people[Role.USER].id)
         channel, _ = self.ask_soon(self.api_head())
         self.wait_for_a_place()
         channel.connectionLost(Failure(ConnectionDone()))

@@ -109,16 +109,25 @@ class ApiResource(Resource):
         await self._table.load(path)
         public = self._anonymous_route(path)
         caller = None if public else await self._authenticate(request)
+        if caller is not None:
+            count_as_users(request, caller.role)
+            CAUSER.set(caller.user_id or caller.id)
+        route, params = self._find(request, path)
+        if caller is not None and route.roles and caller.role not in route.roles:
+            raise problems.forbidden(_role_text(caller.role, route))
         if caller is None:
-            return await self._do(request, answering, path, None)
-        count_as_users(request, caller.role)
-        user_id = caller.user_id or caller.id
-        CAUSER.set(user_id)
-        return await self._users.run(user_id, lambda: self._do(request, answering, path, caller))
+            return await self._do(request, route, params, None)
+        whose = caller.user_id or caller.id
+        if route.seconds is not None:
+            answering.allow(route.seconds)
+            whose = f"{whose} {route.name}"  # others of the user don't wait for what takes long
+        return await self._users.run(whose, lambda: self._do(request, route, params, caller))
 
-    async def _do(
-        self, request: IRequest, answering: Answering, path: list[str], caller: Caller | None
-    ) -> _Answer:
+    def _find(self, request: IRequest, path: list[str]) -> tuple[Route, dict[str, str]]:
+        """Find what is asked for.
+
+        :raise Problem: 404 or 405.
+        """
         routes, params = self._table.find(path)
         method = request.method.decode("ascii", "replace")
         route = routes.get("GET" if method == "HEAD" else method)
@@ -129,10 +138,15 @@ class ApiResource(Resource):
                 f"{method} doesn't work here: use {' or '.join(allowed)}",
                 headers={"Allow": ", ".join(allowed)},
             )
-        if caller is not None and route.roles and caller.role not in route.roles:
-            raise problems.forbidden(_role_text(caller.role, route))
-        if route.seconds is not None:
-            answering.allow(route.seconds)
+        return route, params
+
+    async def _do(
+        self,
+        request: IRequest,
+        route: Route,
+        params: dict[str, str],
+        caller: Caller | None,
+    ) -> _Answer:
         call = Call(
             params=params,
             source_ip=getattr(request.getClientAddress(), "host", ""),
