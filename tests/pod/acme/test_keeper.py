@@ -12,7 +12,7 @@ from tests.store.material import MovingClock
 from tunnelcloud.pki.sealing import passing_sealer
 from tunnelcloud.pod.acme import ordering
 from tunnelcloud.pod.acme.challenges import Answers
-from tunnelcloud.pod.acme.keeper import FIRST_PAUSE, LEASE_SECONDS, CertificateKeeper
+from tunnelcloud.pod.acme.keeper import FIRST_PAUSE, LEASE_SECONDS, LONGEST_CHAIN, CertificateKeeper
 from tunnelcloud.pod.acme.ordering import Issued, OrderFailed
 from tunnelcloud.pod.web_certificate import ShownCertificate
 from tunnelcloud.settings.web import AcmeSettings
@@ -55,6 +55,7 @@ class KeeperTests(SQLiteCase):
         self.orders = []
         self.outcome = None
         self.issued_for, self.age, self.chain = "", 30 * DAY, b""
+        self.more = b""
         self.threads = []
         self.patch(ordering, "order", self.order)
         self.pod = self.make("pod_1")
@@ -85,7 +86,7 @@ class KeeperTests(SQLiteCase):
         name = self.issued_for or names[0]
         certificate, key = make_certificate(name, self.now + 60 * DAY, self.now - self.age)
         return Issued(
-            self.chain or certificate.public_bytes(Encoding.PEM),
+            (self.chain or certificate.public_bytes(Encoding.PEM)) + self.more,
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
 
@@ -224,6 +225,22 @@ class KeeperTests(SQLiteCase):
             self.assertIn("what the authority issued can't be used", self.pod.state().fault)
             self.assertIsNone(self.pod.shown.ends_at)
             self.clock.advance(6 * 3600 + 1)
+
+    def test_a_chain_that_no_browser_reads_is_not_kept(self):
+        above, _ = make_certificate("ca.example.com")
+        pem = above.public_bytes(Encoding.PEM)
+        self.more = pem * (LONGEST_CHAIN // len(pem))
+        self.look(self.pod)
+        self.run_threads()
+        self.look(self.pod)
+        self.assertIn("its chain is longer than", self.pod.state().fault)
+        self.assertIsNone(self.pod.shown.ends_at)
+        self.clock.advance(6 * 3600 + 1)
+        self.more = pem * 8
+        self.look(self.pod)
+        self.run_threads()
+        self.look(self.pod)
+        self.assertIsNotNone(self.pod.shown.ends_at)
 
     def test_a_refusal_is_told_and_tried_again_ever_less_often(self):
         self.outcome = OrderFailed("the authority refused: no\nway\x1b")

@@ -45,6 +45,10 @@ FIRST_PAUSE = 60.0
 LONGEST_PAUSE = 6 * 3600.0
 """Seconds before an order that failed is tried again, at first and at most."""
 
+LONGEST_CHAIN = 32 * 1024
+"""Bytes of the longest chain that is shown.  Each handshake sends the chain whole, and browsers
+refuse chains that are much longer."""
+
 HEAD_START = 2.0
 """Seconds in which other pods learn the answers before the authority looks for them."""
 
@@ -233,6 +237,11 @@ class CertificateKeeper:
         from tunnelcloud.pod.acme.ordering import OrderFailed
 
         assert self.settings.directory is not None
+        if len(issued.chain) > LONGEST_CHAIN:
+            raise OrderFailed(
+                "what the authority issued can't be used: its chain is longer than "
+                f"{LONGEST_CHAIN} bytes"
+            )
         content = {
             "directory": self.settings.directory,
             "chain": issued.chain.decode("ascii"),
