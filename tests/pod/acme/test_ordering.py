@@ -1,13 +1,22 @@
 """What an administrator reads when no certificate comes of an order, and how long one may last."""
 
 import json
+from types import SimpleNamespace
 
-from acme import messages
+from acme import challenges as challenges_of_acme
+from acme import errors, messages
 from twisted.trial.unittest import SynchronousTestCase
 
 from tunnelcloud.net.fetching import Fetched, FetchFailed
 from tunnelcloud.pod.acme import ordering
-from tunnelcloud.pod.acme.ordering import MAX_REQUESTS, ORDER_SECONDS, Notebook, OrderFailed, order
+from tunnelcloud.pod.acme.ordering import (
+    MAX_BYTES,
+    MAX_REQUESTS,
+    ORDER_SECONDS,
+    Notebook,
+    OrderFailed,
+    order,
+)
 from tunnelcloud.settings.web import AcmeSettings
 
 DIRECTORY = "https://ca.example.com/dir"
@@ -118,6 +127,39 @@ class BoundTests(OrderTestCase):
         waits = answer({**order, "status": "processing"}, **{"retry-after": "9" * 30})
         failed = self.refuse(*first, answer(proof), answer(proof), waits)
         self.assertIn("otherwise than RFC 8555 says", str(failed))
+
+    def test_many_long_answers(self):
+        *first, proof = self.without_an_end()
+        body = {**json.loads(proof.body), "challenges": [{"type": "x" * (MAX_BYTES // 20)}]}
+        failed = self.refuse(*first, answer(body))
+        self.assertLess(len(self.asked), 30)
+        self.assertIn(f"said more than {MAX_BYTES} bytes", str(failed))
+
+    def test_many_reasons_are_told_in_part(self):
+        """The library gives an authorization as often as it has challenges that failed."""
+        read = []
+
+        class Refused:
+            @property
+            def detail(self):
+                read.append(1)
+                return "no"
+
+        def authorization(name, challenges):
+            one = SimpleNamespace(error=Refused(), chall=challenges_of_acme.HTTP01(token=b""))
+            body = SimpleNamespace(
+                identifier=SimpleNamespace(value=name), challenges=[one] * challenges
+            )
+            return SimpleNamespace(body=body)
+
+        many = authorization("a.example", 2000)
+        said = ordering.why_invalid(errors.ValidationError([many] * 2000))
+        self.assertLess(len(read), 100)
+        self.assertIn("a.example by http-01: no", said)
+        one, other = authorization("a.example", 2), authorization("b.example", 1)
+        said = ordering.why_invalid(errors.ValidationError([one, one, other]))
+        for name in ("a.example", "b.example"):
+            self.assertIn(f"{name} by http-01: no", said)
 
     def test_a_whole_order_has_a_deadline(self):
         *first, proof = self.without_an_end()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +39,11 @@ ORDER_SECONDS = 180
 MAX_REQUESTS = 1000
 """How often an authority may be asked for one order."""
 
+MAX_BYTES = 8 << 20
+"""How much an authority may say for one order; the library keeps all of it until the end."""
+
 _LONGEST_LINE = 300
+_MOST_REASONS = 20
 _HOUR = 3600.0
 
 Ask = Callable[[str, str, Mapping[str, str], bytes | None], Fetched]
@@ -114,7 +119,7 @@ def order(
     try:
         return _Order(settings, notebook, ask).run(settings.directory, names, account)
     except errors.ValidationError as error:
-        raise OrderFailed(_why_invalid(error)) from None
+        raise OrderFailed(why_invalid(error)) from None
     except errors.TimeoutError:
         raise OrderFailed(
             f"the authority hasn't validated {', '.join(names)} within {ORDER_SECONDS} s"
@@ -151,6 +156,7 @@ class _Session:
         self._ask = ask
         self._ends = time.monotonic() + ORDER_SECONDS
         self._asked = 0
+        self._said = 0
 
     @property
     def seconds_left(self) -> float:
@@ -173,6 +179,9 @@ class _Session:
         if not url.startswith("https://"):
             raise OrderFailed(f"the authority names {url}, which isn't an address of HTTPS")
         fetched = self._ask(method, url, headers, None if data is None else data.encode("utf-8"))
+        self._said += len(fetched.body)
+        if self._said > MAX_BYTES:
+            raise OrderFailed(f"the authority has said more than {MAX_BYTES} bytes without an end")
         answer = requests.Response()
         answer.url, answer.status_code = url, fetched.status
         answer.headers.update(fetched.headers)
@@ -279,15 +288,18 @@ class _Order:
         return found
 
 
-def _why_invalid(error: Any) -> str:
-    lines = [
+def why_invalid(error: Any) -> str:
+    """Say for which names the authority found what wrong, the first reasons at least."""
+    # The library gives an authorization once for each of its challenges that failed.
+    failed = {id(one): one for one in error.failed_authzrs}.values()
+    lines = (
         f"{one.body.identifier.value} by {challenge.chall.to_json()['type']}: "
         f"{_said(challenge.error)}"
-        for one in error.failed_authzrs
+        for one in failed
         for challenge in one.body.challenges
         if challenge.error is not None
-    ]
-    return f"the authority couldn't validate {'; '.join(lines)}"
+    )
+    return f"the authority couldn't validate {'; '.join(islice(lines, _MOST_REASONS))}"
 
 
 def _said(error: Any) -> str:
