@@ -16,6 +16,7 @@ from tunnelcloud.cli.client import Api, Failed
 from tunnelcloud.cli.hosts_file import HostsFile
 from tunnelcloud.cli.open_tunnels import Board, Places, Together, Wanted
 from tunnelcloud.cli.output import say
+from tunnelcloud.cli.own_directories import expanded
 from tunnelcloud.cli.own_tunnels import Tunnels
 from tunnelcloud.cli.parameters import Connection
 from tunnelcloud.cli.run_files import OwnRun
@@ -144,7 +145,7 @@ def unit_words(connection: Connection, wanted: Wanted, manner: Manner) -> list[s
     if wanted.method is not None:
         words += ["--method", wanted.method]
     if wanted.key_file:
-        words += ["--key-file", str(Path(wanted.key_file).expanduser().resolve())]
+        words += ["--key-file", str(expanded(wanted.key_file).resolve())]
     if manner.hosts is not None:
         words += ["--hosts-file", str(manner.hosts.resolve())]
     return words

@@ -18,7 +18,7 @@ from tunnelcloud.cli.parameters import (
     json_option,
     pass_connection,
 )
-from tunnelcloud.cli.saved_logins import SavedLogin, forget_login, keep_login
+from tunnelcloud.cli.saved_logins import SavedLogin, forget_login, keep_login, logins_path
 
 _LONGEST_INTERVAL = 30
 
@@ -31,6 +31,7 @@ def login(connection: Connection, as_json: bool) -> None:
 
     The browser may be on any machine.
     """
+    logins_path()  # It fails where nobody could keep the sign-in.
     api = connection.open_anonymously()
     begun = api.send("POST", "device-logins", {"client": _client()})
     say(f"Open {begun['verification_url']} in a browser, and type this code there:")

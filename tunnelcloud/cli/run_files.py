@@ -21,6 +21,7 @@ from typing import IO
 from attrs import frozen
 
 from tunnelcloud.cli.client import Failed, Object
+from tunnelcloud.cli.own_directories import own_directory
 from tunnelcloud.cli.process_starts import start_of
 
 _OF_ROOT = Path("/var/run/tunnelcloud-connect")
@@ -32,15 +33,17 @@ _START = "process_start"
 
 
 def runs_path() -> Path:
-    """Say where the files are: gone at the next start of the machine, where it has such a place."""
+    """Say where the files are: gone at the next start of the machine, where it has such a place.
+
+    :raise Failed: the user has no home directory.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and _may_be_used(Path(runtime)):
         return Path(runtime) / "tunnelcloud"
     if os.geteuid() == 0:
         # After sudo the home may be the other user's, too.
         return _OF_ROOT
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "tunnelcloud" / "runs"
+    return own_directory("XDG_STATE_HOME", ".local", "state") / "tunnelcloud" / "runs"
 
 
 def _may_be_used(runtime: Path) -> bool:
@@ -85,7 +88,7 @@ def _open_own(path: Path, flags: int) -> int:
 class OwnRun:
     """The file of this process.
 
-    :raise Failed: it can't be written.
+    :raise Failed: it can't be written, or the user has no home directory.
     """
 
     def __init__(self) -> None:

@@ -6,13 +6,13 @@ Knows files and JSON, and nothing of the API.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from tunnelcloud.cli.client import Failed
+from tunnelcloud.cli.own_directories import own_directory
 from tunnelcloud.net.foreign_json import read_foreign_json
 
 
@@ -26,20 +26,25 @@ class SavedLogin:
 
 
 def logins_path() -> Path:
-    """Say where the file is (the XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(home) / "tunnelcloud" / "logins.json"
+    """Say where the file is.
+
+    :raise Failed: the user has no home directory.
+    """
+    return own_directory("XDG_CONFIG_HOME", ".config") / "tunnelcloud" / "logins.json"
 
 
 def load_logins() -> list[SavedLogin]:
-    """Read all sign-ins, the latest first; nothing without a file.
+    """Read all sign-ins, the latest first; nothing without a file, or a home directory for it.
 
     :raise Failed: the file can't be used.
     """
     # What reads and writes it brings cryptography along, which --help need not pay for.
     from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile, read_private
 
-    path = logins_path()
+    try:
+        path = logins_path()
+    except Failed:
+        return []
     if not path.exists():
         return []
     try:
