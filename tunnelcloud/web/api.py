@@ -42,7 +42,7 @@ from tunnelcloud.web.routes import (
     Route,
     RouteTable,
 )
-from tunnelcloud.web.sizes import AT_ONCE
+from tunnelcloud.web.sizes import FIELDS_AT_ONCE
 from tunnelcloud.web.streamed_answers import PIECE, Streaming, pieces
 from tunnelcloud.web.worker import Worker
 
@@ -170,7 +170,7 @@ class ApiResource(Resource):
 
     async def _read_query(self, request: IRequest, route: Route) -> BaseModel | None:
         _, _, raw = request.uri.partition(b"?")
-        if len(raw) <= AT_ONCE:
+        if len(raw) <= FIELDS_AT_ONCE:
             return _read_query(raw, route)
         return await self._showing.run(lambda: _read_query(raw, route))
 

@@ -7,7 +7,7 @@ from tests.web.portal.browser import Browser, PortalTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web import api
 from tunnelcloud.web.portal import resource
-from tunnelcloud.web.sizes import AT_ONCE, MAX_ANONYMOUS_BODY
+from tunnelcloud.web.sizes import FIELDS_AT_ONCE, MAX_ANONYMOUS_BODY
 
 
 class LongFieldTests(PortalTestCase):
@@ -20,7 +20,7 @@ class LongFieldTests(PortalTestCase):
     def noting(self, read):
         def reads(encoded, *more):
             is_apart = threading.current_thread() is not threading.main_thread()
-            self.read.append((len(encoded) > AT_ONCE, is_apart))
+            self.read.append((len(encoded) > FIELDS_AT_ONCE, is_apart))
             return read(encoded, *more)
 
         return reads
@@ -31,11 +31,11 @@ class LongFieldTests(PortalTestCase):
         self.assertEqual([one for one in self.read if one[0] != one[1]], [])
 
     def test_a_strangers_form(self):
-        Browser(self).ask("POST", "/sign-in", {"name": "%" * AT_ONCE})
+        Browser(self).ask("POST", "/sign-in", {"name": "%" * FIELDS_AT_ONCE})
         self.check()
 
     def test_a_strangers_query(self):
-        Browser(self).ask("GET", "/sign-in?next=/" + "%zz" * AT_ONCE)
+        Browser(self).ask("GET", "/sign-in?next=/" + "%zz" * FIELDS_AT_ONCE)
         self.check()
 
     def test_a_users_form(self):
@@ -43,7 +43,7 @@ class LongFieldTests(PortalTestCase):
         self.check()
 
     def test_a_query_of_the_api(self):
-        self.ask("GET", "/api/v1/users?q=" + "%41" * AT_ONCE)
+        self.ask("GET", "/api/v1/users?q=" + "%41" * FIELDS_AT_ONCE)
         self.check()
 
     def test_a_stranger_sends_no_long_form(self):

@@ -51,7 +51,7 @@ from tunnelcloud.web.portal.sign_in_cookies import (
 )
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.sizes import AT_ONCE, MAX_ANONYMOUS_BODY, MAX_FORM
+from tunnelcloud.web.sizes import FIELDS_AT_ONCE, MAX_ANONYMOUS_BODY, MAX_FORM
 from tunnelcloud.web.streamed_answers import Streaming
 
 SIGN_IN = "/sign-in"
@@ -135,10 +135,10 @@ class PortalResource(Resource):
         signed_in: SignedIn | None,
     ) -> bytes | Download | Followed:
         page, params = self._find(method, path)
-        is_lost = signed_in is None and not page.anonymous
-        form = _form_of(request, signed_in is None, is_lost)
+        needs_sign_in = signed_in is None and not page.anonymous
+        form = _form_of(request, signed_in is None, needs_sign_in)
         visit = await self._visit(request, form)
-        if is_lost:
+        if needs_sign_in:
             where = visit.address
             if method != "GET":
                 where = set_aside(self._context, cookies, visit, self._is_shown(path))
@@ -197,7 +197,7 @@ class PortalResource(Resource):
         )
 
     async def _read_fields(self, encoded: bytes, source: str) -> Mapping[str, list[str]]:
-        if len(encoded) <= AT_ONCE:
+        if len(encoded) <= FIELDS_AT_ONCE:
             return read_fields(encoded)
         return await self._context.showing.run(lambda: read_fields(encoded), source=source)
 
@@ -328,10 +328,10 @@ def _download(request: Request, file: Download) -> None:
         Streaming(request, file.chunks).start()
 
 
-def _form_of(request: Request, is_stranger: bool, is_lost: bool) -> bytes:
+def _form_of(request: Request, is_stranger: bool, needs_sign_in: bool) -> bytes:
     """Give the form that a request brings, if it may be a form of ours; empty without one.
 
-    :param is_lost: whether it is for a page that strangers don't have.
+    :param needs_sign_in: whether it is for a page that wants a sign-in, and nobody is signed in.
     :raise Problem: 403, 413 or 415.
     """
     if request.method != b"POST":
@@ -340,7 +340,7 @@ def _form_of(request: Request, is_stranger: bool, is_lost: bool) -> bytes:
     form: bytes = request.content.read()
     most = MAX_ANONYMOUS_BODY if is_stranger else MAX_FORM
     if getattr(request, "body_too_big", False) or len(form) > most:
-        if is_lost:
+        if needs_sign_in:
             raise forbidden(_SIGNED_OUT)
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too big")
     content_type = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
