@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from twisted.internet.interfaces import IReactorTime
 from tunnelcloud.domain.addresses import source_groups
 from tunnelcloud.domain.name_comparison import folded
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
+from tunnelcloud.store.errors import StoreUnavailable
+from tunnelcloud.web.problems import Problem
 
 if TYPE_CHECKING:
     from tunnelcloud.web.portal.page_requests import Visit
@@ -192,6 +195,18 @@ class SignInAttempts:
             self._uncount(key, 1)
             for told in self._told:
                 told(key, -1)
+
+    @contextmanager
+    def unless_unavailable(self, attempt: Attempt) -> Iterator[None]:
+        """Take an attempt back if what is done within fails because the pod can't do it now.
+
+        Too many others may sign in, or the database may be away: then nothing was guessed.
+        """
+        try:
+            yield
+        except (Problem, StoreUnavailable):
+            self.take_back(attempt)
+            raise
 
     def forget(self, attempt: Attempt) -> None:
         """Forget how often a name failed from there."""

@@ -121,12 +121,9 @@ class _Account:
         wait = ceil(self.attempts.begin(attempt))
         if wait:
             return f"too many attempts: try again in {wait} s", None
-        hashed = await self.context.store.read(users.password_hash, user.id)
-        try:
+        with self.attempts.unless_unavailable(attempt):
+            hashed = await self.context.store.read(users.password_hash, user.id)
             right = await self.passwords.verify(password, hashed)
-        except Problem:  # a crowd: nothing was compared, so nothing was guessed
-            self.attempts.take_back(attempt)
-            raise
         if not right:
             await self._refused(visit, "wrong password")
             return "this is not your password", hashed

@@ -108,7 +108,8 @@ class _BrowserLogins:
         code = read_user_code(visit.params["code"])
         found = None
         if code is not None:
-            found = await self.context.store.read(browser_logins.find, code)
+            with self.attempts.unless_unavailable(guess):
+                found = await self.context.store.read(browser_logins.find, code)
         if found is None:
             return _gone()
         # Whoever has a code that waits can look at it as often as they like: the guesses stay.

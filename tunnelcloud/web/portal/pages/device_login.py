@@ -75,7 +75,8 @@ class _Device:
         code = read_user_code(visit.typed("code"))
         found = None
         if code is not None:
-            found = await self.context.store.read(device_logins.find, code)
+            with self.attempts.unless_unavailable(guess):
+                found = await self.context.store.read(device_logins.find, code)
         if found is None:
             return _form(visit, _WRONG)
         # Whoever has a code that waits can look at it as often as they like: the guesses stay.

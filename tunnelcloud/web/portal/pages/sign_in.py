@@ -27,7 +27,6 @@ from tunnelcloud.web.portal.session_start import (
     refusal,
 )
 from tunnelcloud.web.portal.sign_in_cookies import SignIns, new_secret
-from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.routes import ANONYMOUS, EVERYBODY
 
@@ -117,17 +116,15 @@ class _SignIn:
                 return await entry.reply(visit, self.sign_ins)
             text = f"Too many attempts: try again in {wait} s."
             return await self._form(visit, next_page, text, HTTPStatus.TOO_MANY_REQUESTS, wait)
-        try:
+        with self.attempts.unless_unavailable(attempt):
             right = await self._is_right(password, found, "" if attempt.device else visit.party)
-        except Problem:  # a crowd: nothing was compared, so nothing was guessed
-            self.attempts.take_back(attempt)
-            raise
         if found is None or not right:
             whose = await self.context.store.read(users.find_login, name)
             event = refusal(whose, name, visit.source_ip, "wrong name or password")
             await self.refusals.record(event)
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
-        entry = await self._entered(name, found, visit, next_page)
+        with self.attempts.unless_unavailable(attempt):
+            entry = await self._entered(name, found, visit, next_page)
         if entry is None:
             return await self._form(visit, next_page, _WRONG, HTTPStatus.UNPROCESSABLE_ENTITY)
         self.attempts.succeeded(attempt)
