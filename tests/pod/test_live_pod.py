@@ -25,7 +25,7 @@ class Checks:
 class CheckTests(SynchronousTestCase):
     def setUp(self):
         self.checks, self.world = Checks(), World(view(grant(tunnel("db"))), "con_1")
-        names = [one.name for one in attrs.fields(LivePod)]
+        names = [one.name for one in attrs.fields(LivePod) if one.init]
         parts = {"checks": self.checks, "sessions": self.world.sessions}
         self.live = LivePod(**{**dict.fromkeys(names), **parts})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -14,9 +14,9 @@ from tunnelcloud.domain.key_rotation import KeyUse
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.ssh_command import PublicAddress
 from tunnelcloud.net.source_limits import ShutOut
-from tunnelcloud.pki.host_keys import known_hosts_line
 from tunnelcloud.pod.byte_rates import Rates
 from tunnelcloud.pod.dns_check import DNSCheck
+from tunnelcloud.pod.known_hosts import KnownHosts
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_sessions import LiveSessions
 from tunnelcloud.pod.lost_connectors import LostConnectors
@@ -71,6 +71,7 @@ class LivePod:
     penalties: SharedPenalties
     ending: Callable[[], Sequence[Warned]]
     certificate: Callable[[], CertificateState | None] = lambda: None
+    _known_hosts: KnownHosts = field(factory=KnownHosts, init=False)
 
     def live_session(self, session_id: str) -> LiveSession | None:
         """Show a session that is open on this pod."""
@@ -190,14 +191,9 @@ class LivePod:
 
     def known_hosts_lines(self) -> Sequence[str]:
         """Give the lines for ``known_hosts``, of every name clients connect to."""
-        own = self.ssh_public_address
-        external = (PublicAddress(name, own.port) for name in self.names())
-        addresses = dict.fromkeys([own, *self.ssh_addresses(), *external])
-        return [
-            known_hosts_line(address.host, address.port, key.public_key)
-            for address in addresses
-            for key in self.shared_keys.host_keys.all
-        ]
+        addresses = [self.ssh_public_address, *self.ssh_addresses()]
+        keys = [key.public_key for key in self.shared_keys.host_keys.all]
+        return self._known_hosts.lines(addresses, self.names(), keys)
 
     def host_keys(self) -> Sequence[PublicHostKey]:
         """Give the host keys that clients are told, the current ones first."""

@@ -118,7 +118,7 @@ def _is_of_this_machine(request: Request) -> bool:
 
 def known_hosts(lines: Callable[[], Iterable[str]]) -> TextResource:
     """Give the lines for a ``known_hosts`` file."""
-    return TextResource(lambda: (200, "".join(f"{line}\n" for line in lines()).encode("utf-8")))
+    return TextResource(lambda: (200, "\n".join([*lines(), ""]).encode("utf-8")))
 
 
 class Challenges(Resource):
