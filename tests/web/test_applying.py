@@ -4,9 +4,12 @@ import json
 
 from tests.web.support import ApiTestCase
 from tests.web.test_answering import Client, SlowDatabase
+from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import document_planning, sites
 from tunnelcloud.web.answering import REQUEST_SECONDS
+from tunnelcloud.web.limited_request import LimitedRequest
 from tunnelcloud.web.resources.documents import SECONDS
+from tunnelcloud.web.sizes import MAX_BODY, MAX_FORM
 
 DOCUMENT = {"sites": {"paris": {"title": "Paris"}}, "users": {"alice": {}, "bob": {}}}
 
@@ -98,3 +101,29 @@ class ApplyTests(SlowDatabase, Client, ApiTestCase):
             self.assertIn("this is the last administrator", answer.json["detail"])
         self.assertEqual(self.api("GET", "/users?role=admin&blocked=false")["items"][0]["name"],
                          "the-admin")  # fmt: skip
+
+
+class LongDocumentTests(ApiTestCase):
+    """Whoever may not apply a document sends the pod only the beginning of a long one."""
+
+    def received(self, channel, data):
+        """Send in pieces, and wait where the pod reads no more."""
+        for start in range(0, len(data), 65536):
+            while channel.transport.producerState == "paused":
+                self.reactor.run_one()
+            channel.dataReceived(data[start : start + 65536])
+            self.clock.advance(0)
+
+    def test_by_whom_it_is_read(self):
+        kept, discard = [], LimitedRequest._discard
+
+        def discards(request):
+            kept.append(len(request.content.getvalue()))
+            discard(request)
+
+        self.patch(LimitedRequest, "_discard", discards)
+        self.secrets["nobody"] = "tca_wrong"
+        body = b'{"groups": {"dba": {}}}'.ljust(MAX_BODY)
+        for role, status in (("nobody", 401), (Role.USER, 403), (Role.ADMIN, 200)):
+            self.assertEqual(self.ask("POST", "/api/v1/apply", body, role).status, status, role)
+        self.assertLess(max(kept), MAX_FORM + 2 * 65536)

@@ -1,5 +1,6 @@
 from io import BytesIO
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -34,10 +35,18 @@ class Echo(Resource):
 class LimitsTests(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
-        self.site = LimitedSite(Echo(), self.clock, big_bodies=[b"/"])
+        self.asked, self.known = [], None
+        self.site = LimitedSite(Echo(), self.clock, big_bodies={b"/": self.vouch})
         self.transport = StringTransport()
         self.channel = self.site.buildProtocol(None)
         self.channel.makeConnection(self.transport)
+
+    async def vouch(self, request):
+        """Say whether whoever asks may send much, at once or when ``known`` fires."""
+        self.asked.append(request)
+        if self.known is not None:
+            await self.known
+        return request.getHeader("authorization") == "x"
 
     def send(self, data):
         """Have a read bring something, in a turn of the reactor of its own."""
@@ -60,12 +69,54 @@ class LimitsTests(SynchronousTestCase):
         self.assertTrue(self.post(MAX_BODY + 1).startswith(b"HTTP/1.1 413 "))
 
     def test_a_big_body_of_nobody_or_elsewhere(self):
-        for path, header in [(b"/", b""), (b"/x", b"Authorization: x\r\n")]:
+        good, wrong = b"Authorization: x\r\n", b"Authorization: y\r\n"
+        for path, header in [(b"/", b""), (b"/", wrong), (b"/x", good)]:
             self.transport.clear()
             self.assertIn(b"%d" % MAX_FORM, self.post(MAX_FORM, path=path, header=header))
             self.transport.clear()
             answer = self.post(MAX_FORM + 1, path=path, header=header)
             self.assertIn(b"HTTP/1.1 413 ", answer)
+
+    def test_until_it_is_known_who_sends_it_little_is_read(self):
+        """A stranger with 400 connections had the pod keep 400 MiB."""
+        for header, answer in (
+            (b"Authorization: x\r\n", b"\r\n\r\n1048576"),
+            (b"Authorization: y\r\n", b"too big"),
+        ):
+            for coding in (b"Content-Length: 1048576", b"Transfer-Encoding: chunked"):
+                self.setUp()
+                self.known, sent = Deferred(), 0
+                self.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + header + coding + b"\r\n\r\n")
+                is_chunked = coding.endswith(b"chunked")
+                for number in range(2):
+                    while sent < MAX_BODY and self.transport.producerState == "producing":
+                        piece = b"x" * 65536
+                        self.send(b"10000\r\n" + piece + b"\r\n" if is_chunked else piece)
+                        sent += len(piece)
+                    if number == 0:
+                        self.assertLessEqual(sent, MAX_FORM + 65536)
+                        self.known.callback(None)
+                        self.assertEqual(self.transport.producerState, "producing")
+                if is_chunked:
+                    self.send(b"0\r\n\r\n")
+                self.assertTrue(self.transport.value().endswith(answer), self.transport.value())
+
+    def test_nobody_is_asked_about_small_bodies(self):
+        self.post(MAX_FORM)
+        self.assertEqual(self.asked, [])
+
+    def test_one_that_is_complete_before_it_is_known(self):
+        self.known = Deferred()
+        answer = self.post(MAX_FORM + 1)
+        self.assertTrue(answer.endswith(b"\r\n\r\n131073"))
+        self.known.callback(None)
+        self.assertTrue(self.post(5).endswith(b"\r\n\r\n5"))
+
+    def test_a_client_that_goes_meanwhile(self):
+        self.known = Deferred()
+        self.post(MAX_FORM + 1, MAX_BODY)
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(self.known.called, "nobody waits for it")
 
     def test_a_body_takes_no_descriptor(self):
         for header in (b"Content-Length: 1048576\r\n", b"Transfer-Encoding: chunked\r\n"):

@@ -10,7 +10,7 @@ SSH needs, too.  ``limited_request`` has what one request may bring.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -28,7 +28,7 @@ from tunnelcloud.net.message_scheduling import Rounds, turn_of_strangers
 from tunnelcloud.net.sockets import read_in_small_parts
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.web.answering import REQUEST_SECONDS
-from tunnelcloud.web.limited_request import HangUp, LimitedRequest
+from tunnelcloud.web.limited_request import HangUp, LimitedRequest, Vouch
 from tunnelcloud.web.proxies import ProxySightings
 from tunnelcloud.web.read_prices import (
     NOT_READING,
@@ -91,6 +91,7 @@ class LimitedChannel(http.HTTPChannel):
     _head_size = 0
     _lines = 0
     _parsed = 0  # lines and chunks of this read
+    _is_held = False  # until it is known whether the body may be big
     _is_closing = False
     _is_lost = False
     _answered: Request | None = None  # the next one is not looked at yet
@@ -137,6 +138,14 @@ class LimitedChannel(http.HTTPChannel):
         """Read no more of the client."""
         self._networkProducer.pauseProducing()
 
+    def hold(self, held: bool) -> None:
+        """Read no more of a body until it is known whether it may be big, or read on."""
+        self._is_held = held
+        if held:
+            self.pause_reading()
+        else:
+            self.read_on()
+
     def read_on(self) -> None:
         """Read more of the client, unless its requests or its answers are in the way.
 
@@ -147,7 +156,8 @@ class LimitedChannel(http.HTTPChannel):
 
     @property
     def _has_room(self) -> bool:
-        return sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize
+        is_short = sum(map(len, self._dataBuffer)) <= self._optimisticEagerReadSize
+        return is_short and not self._is_held
 
     def _receive(self, data: bytes) -> None:
         """Read on, but no head in pieces of next to nothing."""
@@ -336,19 +346,20 @@ class LimitedSite(Site):
         root: IResource,
         clock: IReactorTime,
         proxies: tuple[Network, ...] = (),
-        big_bodies: Collection[bytes] = (),
+        big_bodies: Mapping[bytes, Vouch] | None = None,
         room: int = MAX_CONNECTIONS,
         sightings: ProxySightings | None = None,
     ) -> None:
         """
         :param proxies: which proxies are believed about clients' addresses.
-        :param big_bodies: the paths that take a body of up to ``MAX_BODY``.
+        :param big_bodies: for each path that takes a body of up to ``MAX_BODY``, what tells
+            whether whoever sends a request may send such a one.
         :param room: how many connections there may be; an eighth is kept for administrators.
         :param sightings: notes proxies that aren't trusted.
         """
         self.proxies = proxies
         self.sightings = sightings or ProxySightings()
-        self.big_bodies = frozenset(big_bodies)
+        self.big_bodies = big_bodies or {}
         self.reserve = room // 8
         self.reserved: set[LimitedChannel] = set()
         room -= self.reserve

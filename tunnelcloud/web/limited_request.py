@@ -6,15 +6,18 @@ however short it is; here the number of short ones is limited.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web import http
+from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 
 from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_of
@@ -40,16 +43,20 @@ class HangUp(Exception):
     """Raised within Twisted's parser: nobody sends such bytes to be answered."""
 
 
+Vouch = Callable[[IRequest], Coroutine[Deferred[Any], Any, bool]]
+
+
 class Door(Protocol):
     """What a request asks of the site that it came to.
 
     :ivar proxies: which proxies are believed about clients' addresses.
-    :ivar big_bodies: the paths that take a body of up to ``MAX_BODY``.
+    :ivar big_bodies: for each path that takes a body of up to ``MAX_BODY``, what tells whether
+        whoever sends a request may send such a one.
     """
 
     proxies: tuple[Network, ...]
     sightings: ProxySightings
-    big_bodies: frozenset[bytes]
+    big_bodies: Mapping[bytes, Vouch]
     parties: Parties
 
 
@@ -65,6 +72,9 @@ class Connection(Protocol):
     @property
     def asked_path(self) -> bytes:
         """The path of the request whose headers were just read."""
+
+    def hold(self, held: bool) -> None:
+        """Read no more of a body until it is known whether it may be big, or read on."""
 
     def limit_trailers(self) -> None:
         """Take few bytes behind the last chunk of this body."""
@@ -87,6 +97,8 @@ class LimitedRequest(Request):
     _received = 0
     _chunks: int | None = None  # of a body that comes in chunks
     _limit = MAX_FORM
+    _is_asking = False  # whether the body may be big
+    _asked: Deferred[None] | None = None
     _party = ""
     _parties: Parties | None = None
 
@@ -111,6 +123,9 @@ class LimitedRequest(Request):
         Twisted reads its query as well: a long one takes ten milliseconds, and pages and operations
         read it themselves, once they know that they want it.
         """
+        if self._is_asking:
+            self._is_asking = False  # it has come as a whole before that was known
+            self._connection.hold(False)
         self.content.seek(0)
         self.method, self.uri, self.clientproto = command, path, version
         self.path = path.partition(b"?")[0]
@@ -120,19 +135,33 @@ class LimitedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """Keep the body in memory: its limit is small, and a file would take a descriptor.
 
-        A big body is kept only where one is of use, and of whoever shows a credential.
+        A big body is read only where one is of use, and once its sender's credential is verified.
         """
         self.content = BytesIO()
         self._chunks = 0 if length is None else None
         channel = self._connection
         if length is None:
             channel.limit_trailers()
-        if channel.asked_path in channel.site.big_bodies and self.getHeader(b"authorization"):
-            self._limit = MAX_BODY
+        vouch = channel.site.big_bodies.get(channel.asked_path)
+        if vouch is not None and (length is None or length > MAX_FORM):
+            self._is_asking = True
+            self._asked = Deferred.fromCoroutine(self._ask(vouch))
+            self._asked.addErrback(lambda failure: failure.trap(CancelledError) and None)
         if channel.site.proxies and any(map(self.requestHeaders.hasHeader, _TELLS_CLIENT)):
             # If it can't be read, the request is refused once it has come as a whole.
             with suppress(UnicodeDecodeError):
                 channel.comes_from(self.getClientAddress())
+
+    async def _ask(self, vouch: Vouch) -> None:
+        may_be_big = await vouch(self)
+        if not self._is_asking:
+            return
+        self._is_asking = False
+        if may_be_big:
+            self._limit = MAX_BODY
+        elif self._received > self._limit:
+            self._discard()
+        self._connection.hold(False)
 
     def process(self) -> None:
         """Answer, unless something is wrong with the request's head."""
@@ -177,6 +206,9 @@ class LimitedRequest(Request):
 
     def connectionLost(self, reason: Failure) -> None:
         """Forget the request: nobody waits for its answer."""
+        self._is_asking = False
+        if self._asked is not None:
+            self._asked.cancel()
         self.leave_party()
         super().connectionLost(reason)
 
@@ -218,16 +250,21 @@ class LimitedRequest(Request):
                 raise HangUp
         before = self._received
         self._received += len(data)
-        if self._received <= self._limit:
+        if self._received <= self._limit or self._is_asking:
             super().handleContentChunk(data)
+            if self._received > self._limit:
+                self._connection.hold(True)
             return
-        if not self.body_too_big:
-            self.body_too_big = True
-            self.content.seek(0)
-            self.content.truncate()
+        self._discard()
         if before <= _MAX_DISCARDED < self._received:
             assert self.channel.transport is not None, "bytes came from it"
             self.channel.transport.loseConnection()
+
+    def _discard(self) -> None:
+        """Keep nothing of a body that is too big."""
+        self.body_too_big = True
+        self.content.seek(0)
+        self.content.truncate()
 
 
 def is_for_this_machine(request: http.Request) -> bool:

@@ -9,14 +9,16 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 
 from tunnelcloud.domain.addresses import Network
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.web import machine_pages
 from tunnelcloud.web.api import ApiResource
 from tunnelcloud.web.authentication import BearerAuthenticator
 from tunnelcloud.web.http_limits import MAX_CONNECTIONS, LimitedSite
 from tunnelcloud.web.portal_entrance import PortalEntrance
+from tunnelcloud.web.problems import Problem
 from tunnelcloud.web.resource_loading import api_parts
 from tunnelcloud.web.resources.context import ApiContext
-from tunnelcloud.web.routes import Part, Route, RouteTable
+from tunnelcloud.web.routes import ADMINS, Part, Route, RouteTable
 
 BIG_BODIES = (b"/api/v1/apply",)
 """Where a body may be a whole configuration: the rows of the table that are ``is_big``."""
@@ -103,7 +105,16 @@ def make_site(
             context.users,
         ),
     )
-    return LimitedSite(root, context.clock, proxies, BIG_BODIES, room, context.sightings)
+
+    async def is_administrator(request: IRequest) -> bool:
+        try:
+            caller = await authenticator.authenticate(request)
+        except (Problem, StoreUnavailable):
+            return False  # the API says why
+        return caller.role in ADMINS
+
+    big_bodies = dict.fromkeys(BIG_BODIES, is_administrator)
+    return LimitedSite(root, context.clock, proxies, big_bodies, room, context.sightings)
 
 
 def metrics_site(metrics: machine_pages.Metrics, clock: IReactorTime) -> LimitedSite:
