@@ -64,6 +64,12 @@ class PathTests(Asking):
         self.taken(b"Host: x", first=b"GET " + long + b"?" + b"x" * 2000 + b" HTTP/1.1")
 
 
+    def test_one_that_a_proxy_reads_otherwise(self):
+        """Twisted takes the first character off, whatever it is: a proxy's rules for paths don't."""
+        for target in (b"\\healthz", b"xhealthz", b"*", b"http://x/healthz", b"?x=/"):
+            self.refused(b"begins with a /", b"Host: x", first=b"GET " + target + b" HTTP/1.1")
+
+
 class HostTests(Asking):
     def test_without_a_host(self):
         """RFC 9112, 3.2: every request of HTTP/1.1 names one."""

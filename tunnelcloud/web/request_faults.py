@@ -37,7 +37,13 @@ def fault_of(request: Request) -> Fault | None:
 
 
 def _path_fault(request: Request) -> Fault | None:
-    """Refuse what can't be an address of ours: to take it apart costs more than its length."""
+    """Refuse what can't be an address of ours: to take it apart costs more than its length.
+
+    Twisted takes any first character for the slash, and a proxy that lets only some paths through
+    takes that address for another one.
+    """
+    if not request.path.startswith(b"/"):
+        return Fault("the address that is asked for is no path, which begins with a /")
     if len(request.path) > MAX_PATH:
         return Fault(f"the path is longer than {MAX_PATH} bytes")
     if request.path.count(b"/") > MAX_SEGMENTS:
