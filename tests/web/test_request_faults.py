@@ -63,9 +63,8 @@ class PathTests(Asking):
         self.refused(b"longer than 1024 bytes", b"Host: x", first=b"GET " + long + b"0 HTTP/1.1")
         self.taken(b"Host: x", first=b"GET " + long + b"?" + b"x" * 2000 + b" HTTP/1.1")
 
-
     def test_one_that_a_proxy_reads_otherwise(self):
-        """Twisted takes the first character off, whatever it is: a proxy's rules for paths don't."""
+        """Twisted takes the first character off, and a proxy doesn't."""
         for target in (b"\\healthz", b"xhealthz", b"*", b"http://x/healthz", b"?x=/"):
             self.refused(b"begins with a /", b"Host: x", first=b"GET " + target + b" HTTP/1.1")
 

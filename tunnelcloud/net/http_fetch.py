@@ -13,7 +13,7 @@ from twisted.internet import defer, error
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
-from twisted.web.client import FileBodyProducer, ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import FileBodyProducer, ResponseDone, ResponseNeverReceived
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
@@ -25,6 +25,7 @@ from tunnelcloud.net.bounded_connections import (
     bounded_agent,
 )
 from tunnelcloud.net.fetching import Fetched, FetchFailed
+from tunnelcloud.net.http_failures import WRAPPERS, reasons_of
 from tunnelcloud.net.outgoing_tls import HttpsPolicy
 
 _SECONDS = 10
@@ -42,7 +43,10 @@ _REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str
     ),
     (error.DNSLookupError, "there is no such host"),
     (error.ConnectionRefusedError, "the connection was refused"),
-    ((error.TimeoutError, error.TCPTimedOutError), f"no answer within {_SECONDS} s"),
+    (
+        (error.TimeoutError, error.TCPTimedOutError, defer.CancelledError),
+        f"no answer within {_SECONDS} s",
+    ),
     (error.NoRouteError, "there is no way to that address"),
     (SaidTooMuch, f"it says more than {_MAX_SAID} bytes"),
     (
@@ -93,8 +97,8 @@ class HttpFetch:
             return await asking
         except defer.TimeoutError:
             raise FetchFailed(f"no answer within {_SECONDS} s") from None
-        except ResponseFailed as failed:
-            raise _failed(*(reason.value for reason in failed.reasons)) from None
+        except WRAPPERS as failed:
+            raise _failed(*reasons_of(failed)) from None
         except _FAILURES as failed:
             raise _failed(failed) from None
         finally:

@@ -9,13 +9,14 @@ from io import BytesIO
 from urllib.parse import urlsplit
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import FileBodyProducer, ResponseFailed
+from twisted.web.client import FileBodyProducer
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
+from tunnelcloud.net.http_failures import reasons_of, was_cancelled
 from tunnelcloud.sinks.interfaces import DeliveryFailed
 
 SIGNATURE = "X-TunnelCloud-Signature"
@@ -90,7 +91,10 @@ class WebhookOutlet:
             raise DeliveryFailed(f"{_without_secrets(self.url)} answered {response.code}")
 
     def _not_answered(self, failure: Failure) -> Failure:
-        value = failure.value
-        why = value.reasons[0] if isinstance(value, ResponseFailed) else failure
-        text = f"{_without_secrets(self.url)}: {why.getErrorMessage()}"
+        error = failure.value
+        assert error is not None
+        if was_cancelled(error):
+            return Failure(CancelledError())
+        *_, why = reasons_of(error)
+        text = f"{_without_secrets(self.url)}: {Failure(why).getErrorMessage()}"
         return Failure(DeliveryFailed(text))
