@@ -8,7 +8,7 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.store.databases import SQLiteCase
+from tests.store.databases import PostgresCase, SQLiteCase
 from tunnelcloud import interpreter_lock
 from tunnelcloud.interpreter_lock import (
     PAUSE_SECONDS,
@@ -20,7 +20,9 @@ from tunnelcloud.interpreter_lock import (
     switch_often,
     take_apart,
 )
-from tunnelcloud.store import document_planning, sqlite_connections
+from tunnelcloud.store import document_planning, postgres_connections, sqlite_connections
+from tunnelcloud.store.commit_decision import Fate
+from tunnelcloud.store.transaction import SYSTEM
 
 
 class CourtesyTests(SynchronousTestCase):
@@ -70,7 +72,7 @@ class Counted(SynchronousTestCase):
     def setUp(self):
         super().setUp()
         self.times = 0
-        for module in (interpreter_lock, sqlite_connections):
+        for module in (interpreter_lock, sqlite_connections, postgres_connections):
             self.patch(module, "let_others_in", self.let_in)
 
     def let_in(self):
@@ -239,6 +241,56 @@ class EngineTests(SQLiteCase):
             with engine.connect() as connection:
                 driver = connection.connection.driver_connection
                 self.assertIsInstance(driver, sqlite_connections.PoliteConnection)
+
+
+class PostgresTests(Counted, PostgresCase):
+    """What a pod does with PostgreSQL's answers is done in turns, as what it does with SQLite's."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+
+    def turn_is_free(self):
+        if free := interpreter_lock._turn.acquire(blocking=False):
+            interpreter_lock._turn.release()
+        return free
+
+    def test_reads_and_writes_have_the_turn(self):
+        look = lambda _: self.turn_is_free()  # noqa: E731
+        self.assertFalse(self.store.read_soon(look).result(60))
+        self.assertFalse(self.store.backend.write_soon(SYSTEM, look, Fate()).result(60))
+        self.assertTrue(self.turn_is_free())
+
+    def test_who_waits_for_the_server_leaves_the_turn_to_others(self):
+        begun = threading.Event()
+
+        def work(transaction):
+            begun.set()
+            transaction.connection.exec_driver_sql("SELECT pg_sleep(0.5)")
+
+        reading = self.store.read_soon(work)
+        begun.wait(60)
+        found = []
+        while not reading.done():
+            found.append(self.turn_is_free())
+        self.assertIn(True, found)
+
+    def test_others_are_let_in_between_rows(self):
+        wanted = [(number,) for number in range(1, 4 * STEPS + 1)]
+        query = f"SELECT generate_series(1, {4 * STEPS})"
+
+        def work(transaction):
+            self.times = 0
+            found = transaction.connection.exec_driver_sql(query).all()
+            together, self.times = self.times, 0
+            singly = list(transaction.connection.exec_driver_sql(query))
+            for rows in (found, singly):
+                self.assertEqual([tuple(row) for row in rows], wanted)
+            return together, self.times
+
+        together, singly = self.store.read(work)
+        self.assertEqual(together, 4)
+        self.assertGreaterEqual(singly, 4)
 
 
 class SwitchingTests(SynchronousTestCase):

@@ -8,7 +8,8 @@ then waited for up to 300 ms.  Such threads call ``let_others_in``.
 
 And the threads that work take turns among themselves: only one of them at a time competes with the
 reactor's thread, which waits behind each.  That costs nothing, for the lock lets only one go on
-anyhow; what needs no lock, as SQLite's own work, is done without the turn.
+anyhow.  What needs no lock, as SQLite's own work and waiting for PostgreSQL, is done without the
+turn.
 """
 
 from __future__ import annotations

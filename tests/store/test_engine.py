@@ -289,6 +289,29 @@ class SQLiteEngineTests(EngineContract, EmptySQLiteCase):
 
 
 class PostgresEngineTests(EngineContract, EmptyPostgresCase):
+    def test_one_user_has_a_quarter_of_the_threads(self):
+        store, lock, go_on = self.open(), threading.Lock(), threading.Event()
+        self.addCleanup(CAUSER.set, CAUSER.get())
+        CAUSER.set("greedy")
+        at_once = {"read": 0, "written": 0}
+
+        def work(what):
+            with lock:
+                at_once[what] += 1
+            return go_on.wait(30)
+
+        jobs = [store.read_soon(lambda _: work("read")) for _ in range(20)]
+        jobs += [
+            store.backend.write_soon(SYSTEM, lambda _: work("written"), Fate()) for _ in range(20)
+        ]
+        CAUSER.set("modest")
+        for number in range(4):
+            store.read_soon(sites.count).result(30)
+            store.write(sites.create, name=f"site-{number}")
+        self.assertLessEqual(max(at_once.values()), 2)
+        go_on.set()
+        self.assertTrue(all(one.result(30) for one in jobs))
+
     def test_a_dropped_connection_is_replaced(self):
         store = self.open()
         store.write(sites.create, name="paris")

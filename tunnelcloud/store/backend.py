@@ -27,10 +27,7 @@ class Backend(ABC):
     """Runs functions in transactions; knows one kind of database.
 
     :ivar ids: makes the ids of what this process writes.
-    :ivar is_in_process: whether the database works in this process: its threads take turns then.
     """
-
-    is_in_process = False
 
     log = Logger()
 
@@ -78,8 +75,6 @@ class Backend(ABC):
             return failed(StoreUnavailable("the store is closed"))
 
     def _read_in_turn(self, actor: Actor, work: Work[T]) -> T:
-        if not self.is_in_process:
-            return self.read(actor, work)
         with in_turn():
             return self.read(actor, work)
 

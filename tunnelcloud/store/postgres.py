@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from tunnelcloud.interpreter_lock import in_turn
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.backend import Backend, Work, failed
 from tunnelcloud.store.commit_decision import Fate
@@ -135,7 +136,7 @@ class PostgresBackend(Backend):
             raise GivenUp
         is_ready = False
         try:
-            with database_errors(), self._writers.begin() as connection:
+            with in_turn(), database_errors(), self._writers.begin() as connection:
                 transaction = self.transaction(connection, actor)
                 result = work(transaction)
                 _notify(transaction)
@@ -172,7 +173,7 @@ def postgres_engine(url: str, session: str = _SESSION) -> Engine:
     :raise StateUnusable: with what to do.
     """
     try:
-        import psycopg
+        from tunnelcloud.store import postgres_connections
 
         engine = create_engine(
             "postgresql+psycopg://",
@@ -190,7 +191,7 @@ def postgres_engine(url: str, session: str = _SESSION) -> Engine:
     dsn = read_dsn(url)
 
     def connect(_dialect: object, _record: object, _words: object, options: dict[str, Any]) -> Any:
-        return psycopg.connect(dsn, **options)
+        return postgres_connections.connect(dsn, **options)
 
     # libpq reads the URL itself: SQLAlchemy knows no URL with several hosts.
     event.listen(engine, "do_connect", connect)

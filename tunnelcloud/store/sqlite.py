@@ -72,8 +72,6 @@ class _Job:
 class SQLiteBackend(Backend):
     """A SQLite file with one writer."""
 
-    is_in_process = True
-
     def __init__(
         self,
         writer: Engine,

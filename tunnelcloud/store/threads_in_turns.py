@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ThreadsInTurns:
-    """Runs functions; those of one causer take at most half of the threads.
+    """Runs functions; those of one causer take a quarter of the threads, or one of few.
 
     A function without a known causer, such as one of the pod itself, counts as the only one of a
     causer of its own.
@@ -28,7 +28,7 @@ class ThreadsInTurns:
     def __init__(self, count: int, name: str) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._lock = Lock()  # guards what follows: all threads use it
-        self._turns = RoundRobin[Future[Any]](max(1, count // 2))
+        self._turns = RoundRobin[Future[Any]](max(1, count // 4))
         self._works: dict[Future[Any], Callable[[], Any]] = {}
         self._number = 0
 
