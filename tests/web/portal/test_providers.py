@@ -194,6 +194,24 @@ class WhoTests(ProviderCase):
         self.sign_in()
         self.assertNotEqual(self.events("identity.linked")[0].user_id, carol.id)
 
+    def test_nor_is_one_that_only_the_other_answer_names(self):
+        """The ID token says that something is verified, and userinfo names what isn't."""
+        carol = self.store.write(users.create, name="carol", email="carol@example.com")
+        self.make_provider(link_by="email")
+        for verified in (False, None):
+            subject = f"mallory-{verified}"
+            self.provider.person["sub"] = subject
+            more = {} if verified is None else {"email_verified": verified}
+            self.provider._userinfo = lambda _, subject=subject, more=more: {
+                "sub": subject,
+                "email": "carol@example.com",
+                **more,
+            }
+            self.sign_in(email_verified=True, preferred_username=subject.lower())
+        linked = [one.user_id for one in self.events("identity.linked")]
+        self.assertEqual(len(linked), 2)
+        self.assertNotIn(carol.id, linked)
+
     def test_linked_by_name(self):
         self.store.write(users.create, name="alice")
         self.make_provider(create_users=False, link_by="name")

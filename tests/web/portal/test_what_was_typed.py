@@ -6,6 +6,7 @@ from tests.logs import logged
 from tests.web.portal.browser import Browser, PortalTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import audit, schema
+from tunnelcloud.web.portal.session_start import NO_NAME
 
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 SECRETS = (TOKEN, TOKEN.upper(), f"tca_{TOKEN}", f"tcl_{TOKEN}", f"tcj1.{TOKEN * 2}")
@@ -35,6 +36,17 @@ class TypedTests(PortalTestCase):
         said.append(logged(lambda: Browser(self).get_status(f"/{TOKEN}")))
         for text in (*said, self.store.read(everything)):
             self.assertNotIn(TOKEN, text.lower())
+
+    def test_a_password_for_a_name(self):
+        """Whoever is too fast for the form types it into the first field."""
+        for password in ("correct horse battery staple", "Tr0ub4dor&3", "pässwort", "x" * 65):
+            said = logged(lambda one=password: Browser(self).sign_in(one, "x", status=422))
+            self.assertEqual(self.refused()["login_name"], NO_NAME)
+            for text in (said, self.store.read(everything)):
+                self.assertNotIn(password, text)
+        for name in ("mallory", "Mallory.2", "mallory@example.com"):
+            Browser(self).sign_in(name, "x", status=422)
+            self.assertEqual(self.refused()["login_name"], name)
 
     def test_a_token_for_a_users_name_on_the_command_line(self):
         """What it asks the API then: nothing of it is kept or logged either."""

@@ -154,9 +154,11 @@ class Client:
         more = read_object(fetched, metadata.userinfo_endpoint)
         if more.get("sub") != claims["sub"]:
             raise ProviderFault("subject", "The provider gave answers about two different people.")
+        # Whether an address is verified is for the answer to say that names it.
         if "email" in claims:
-            # Whether an address is verified is for the answer to say that names it.
             more = {name: more[name] for name in more if not name.startswith("email")}
+        elif "email" in more:
+            claims = {name: claims[name] for name in claims if name != "email_verified"}
         return {**more, **claims}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from attrs import field, frozen
 
 from tunnelcloud.domain.addresses import source_group
 from tunnelcloud.domain.events import AuditEvent
+from tunnelcloud.domain.names import BadName, read_email, read_user_name
 from tunnelcloud.domain.objects.identity_providers import IdentityProvider
 from tunnelcloud.domain.objects.users import User
 from tunnelcloud.domain.tokens import hash_secret, without_secrets
@@ -31,6 +34,9 @@ from tunnelcloud.web.routes import READERS
 
 CODE_PAGE = "/sign-in/code"
 LONGEST_NAME = 320
+NO_NAME = "(no user can have such a name)"
+"""Stands for what was typed as a name, in the audit."""
+
 _CODE_SECONDS = 5 * 60
 
 
@@ -229,7 +235,7 @@ def refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditE
     :param user: None if unknown.
     :param name: what was typed.
     """
-    shown = name if user is not None else without_secrets(name)
+    shown = name if user is not None else _of_nobody(name)
     return AuditEvent(
         "web_login.refused",
         user_id=None if user is None else user.id,
@@ -237,3 +243,17 @@ def refusal(user: User | None, name: str, source_ip: str, reason: str) -> AuditE
         source_ip=source_ip,
         data={"login_name": escape(shown, LONGEST_NAME), "reason": reason},
     )
+
+
+def _of_nobody(name: str) -> str:
+    """Show a name that no user has, if one could have it: whatever else was typed there may be a
+    password.
+    """
+    shown = without_secrets(name)
+    if shown != name:
+        return shown
+    for read in (read_user_name, read_email):
+        with suppress(BadName):
+            read(name)
+            return name
+    return NO_NAME
