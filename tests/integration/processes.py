@@ -133,14 +133,14 @@ class Process:
 
 _AHEAD = """
 from datetime import timedelta
-from tunnelcloud.pod import service
-tell_time = service._now
-service._now = lambda: tell_time() + timedelta(seconds={})
+from tunnelcloud.pod.database_clock import DatabaseClock
+tell_time = DatabaseClock.now
+DatabaseClock.now = lambda self: tell_time(self) + timedelta(seconds={})
 """
 
 
 def twistd(*arguments, environment=None, prefix=(), ahead=0.0, options=(), preparation=""):
-    """Run twistd; a pod's clock may be some seconds ahead, for what happens by the minute.
+    """Run twistd; a pod may take it for some seconds later, for what happens by the minute.
 
     :param preparation: lines of Python that run before.
     """

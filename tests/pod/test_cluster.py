@@ -13,6 +13,7 @@ from tests.store.material import MovingClock, make_world
 from tests.web.support import QueuedReactor
 from tunnelcloud.domain.entities import Pod, SessionMethod
 from tunnelcloud.pod.cluster import DEAF_SECONDS, DRAINING, SILENT_SECONDS, Cluster, Seat
+from tunnelcloud.pod.database_clock import DatabaseClock
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.name_claim import take_seat
 from tunnelcloud.store import connectors, pods, sessions, sites
@@ -82,7 +83,7 @@ class PodsTests(SynchronousTestCase):
         self.store, self.feed = Store(pod("one", "one.example.com:8443")), Feed()
         self.clock = Clock()
         health = Health(self.clock, lambda: 0.0, DEAF_SECONDS)
-        self.cluster = Cluster(self.store, self.feed, SEAT, health)
+        self.cluster = Cluster(self.store, self.feed, SEAT, health, DatabaseClock(self.clock))
         self.told = []
         self.cluster.start(
             lambda change: None,
@@ -156,7 +157,10 @@ class BeatTests(SQLiteCase):
         seat = take_seat(self.store, evolve(SEAT.registration, home="home"), shared=True)
         self.pod_id = seat.pod_id
         store = AsyncStore(self.store, self.reactor, write_failed=self.health.write_failed)
-        self.cluster = Cluster(store, StillFeed(), seat, self.health, lambda: self.attached)
+        self.time = DatabaseClock(self.reactor.time)
+        self.cluster = Cluster(
+            store, StillFeed(), seat, self.health, self.time, lambda: self.attached
+        )
 
     def beat(self):
         done = self.cluster.beat()
@@ -175,6 +179,12 @@ class BeatTests(SQLiteCase):
         self.assertEqual(set(present), {other.id, self.pod_id})
         self.assertIn(present[self.pod_id].name, said)
         self.assertEqual(logged(lambda: self.successResultOf(self.beat())), "")
+
+    def test_each_brings_the_databases_time(self):
+        for _ in range(2):
+            self.clock.advance(3600)
+            self.successResultOf(self.beat())
+            self.assertEqual(self.time.now(), self.clock.moment)
 
     def test_presence(self):
         site = self.store.write(sites.create, name="paris")

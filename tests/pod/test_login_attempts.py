@@ -38,7 +38,7 @@ class LoginWorld:
         self.reactor = QueuedReactor()
         store = AsyncStore(self.store, self.reactor)
         self.current = self.room = True
-        cluster = Cluster(store, None, SEAT, None)
+        cluster = Cluster(store, None, SEAT, None, None)
         self.views = Views(cluster.load_views, lambda: self.current)
         self.ring = KeyRing(lambda blob: store.read(find_key, blob))
         self.store.listen(self.committed)

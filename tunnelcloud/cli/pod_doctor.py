@@ -44,7 +44,7 @@ _GIB = 1024**3
 _LITTLE_SPACE = _GIB
 _NO_SPACE = 100 * 1024**2
 _APART = 2.0
-"""Seconds by which two clocks may differ: decisions are made by both."""
+"""Seconds by which two clocks may differ: certificates go by one, permissions by the other."""
 
 
 @frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 
 from attrs import evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 from tunnelcloud.domain.entities import Pod, UserView
 from tunnelcloud.domain.join_tokens import read_pod_address
 from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.pod.database_clock import DatabaseClock
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.outage_log import OUTAGES
 from tunnelcloud.store import (
@@ -68,9 +70,11 @@ class Seat:
 class _Beat:
     """The result of a heartbeat.
 
+    :ivar now: the time by the database's clock.
     :ivar anew: the registration under which the pod had to register again.
     """
 
+    now: datetime
     present: list[Pod]
     external_addresses: list[str]
     attached: Mapping[str, int] = field(factory=dict)
@@ -80,6 +84,7 @@ class _Beat:
 class Cluster:
     """The state that pods share, through the store.
 
+    :param time: is told the database's time at each heartbeat.
     :param attached: gives the ids of connectors that have links to this pod.
     :param open_here: gives the ids of the sessions and of the channels that are open here.
     :ivar stopping: the pod is about to end.
@@ -91,6 +96,7 @@ class Cluster:
         feed: ChangeFeed,
         seat: Seat,
         health: Health,
+        time: DatabaseClock,
         attached: Callable[[], frozenset[str]] = frozenset,
         open_here: Callable[[], OpenHere] = lambda: (frozenset(), frozenset()),
         random: Callable[[int], bytes] = os.urandom,
@@ -101,6 +107,7 @@ class Cluster:
         self._feed = feed
         self._seat = seat
         self._health = health
+        self._time = time
         self._attached = attached
         self._open = open_here
         self._random = random
@@ -143,11 +150,12 @@ class Cluster:
         attached = self._attached()
         # Random, since a database may compress.
         filler = self._random(_PROBE_BYTES) if probes else b""
+        timed = self._time.asked()
         beaten = self._store.within(BEAT_DEADLINE).write(
             _beat, self._seat, reaps, filler, None if attached == self._noted else attached
         )
         beaten.addErrback(self._health.missed)
-        return beaten.addCallback(self._met, probes, attached)
+        return beaten.addCallback(self._met, probes, attached, timed)
 
     def refusal(self) -> str:
         """Return why the pod refuses new sessions and channels; empty while it doesn't."""
@@ -237,7 +245,14 @@ class Cluster:
     def _named(self, external_addresses: list[str]) -> None:
         self._external_addresses = tuple(external_addresses)
 
-    def _met(self, found: _Beat, probed: bool, attached: frozenset[str]) -> None:
+    def _met(
+        self,
+        found: _Beat,
+        probed: bool,
+        attached: frozenset[str],
+        timed: Callable[[datetime], None],
+    ) -> None:
+        timed(found.now)
         self._health.beaten(probed)
         self._noted = attached
         self._attachments = found.attached
@@ -289,6 +304,7 @@ def _beat(
     if reaps:
         pods.reap(transaction, silent_seconds=SILENT_SECONDS)
     return _Beat(
+        transaction.now(),
         pods.alive(transaction),
         tunnels.external_addresses(transaction),
         attached_connectors.counts(transaction),

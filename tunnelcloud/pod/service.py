@@ -23,6 +23,7 @@ from tunnelcloud.pod.certificate_expiry import ENDING_SECONDS
 from tunnelcloud.pod.cluster import BEAT_SECONDS, DEAF_SECONDS, Cluster
 from tunnelcloud.pod.connector_side import ConnectorSide
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
+from tunnelcloud.pod.database_clock import DatabaseClock
 from tunnelcloud.pod.file_descriptors import divide, raise_limit
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
@@ -103,11 +104,13 @@ class PodService(Service):
         self.keys = SharedKeys(foundation.secrets, self.store)
         self.links = Links()
         self.doctor = Doctor(self.links, reactor, _now)
+        self.time = DatabaseClock(reactor)
         self.cluster = Cluster(
             self.store,
             feed,
             foundation.seat,
             self.health,
+            self.time,
             self.links.connector_ids,
             lambda: self.sessions.open_ids(),
         )
@@ -157,7 +160,7 @@ class PodService(Service):
             feed_down_for=feed.down_for,
             web_url=lambda: self.web_url,
             max_sessions=self._doors.sessions,
-            now=_now,
+            now=self.time.now,
         )
         self.held, self.sessions = parts.held, parts.sessions
         self.enforcement = parts.enforcement
@@ -258,7 +261,7 @@ class PodService(Service):
             ready_checks=self._ready_checks,
             metrics=self._metrics.answer,
             token_lifetime=lambda: self._reloading.settings.tokens.lifetime,
-            now=_now,
+            now=self.time.now,
         )
 
     @property

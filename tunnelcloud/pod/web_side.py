@@ -99,6 +99,7 @@ class WebSide:
             fetch=fetch_by_network(reactor),
             browser_login=settings.ssh.browser_login,
             token_lifetime=token_lifetime,
+            tell_time=now,
         )
         self.site = make_site(
             self._context,

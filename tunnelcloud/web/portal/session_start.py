@@ -35,7 +35,7 @@ from tunnelcloud.web.routes import READERS
 CODE_PAGE = "/sign-in/code"
 LONGEST_NAME = 320
 NO_NAME = "(no user can have such a name)"
-"""Stands for what was typed as a name, in the audit."""
+"""What the audit has in place of the typed text."""
 
 _CODE_SECONDS = 5 * 60
 
