@@ -281,6 +281,7 @@ class RecoverTests(MachineCase):
         file = self.directory / "pod.toml"
         for web, url in (
             ('listen = ["tcp:port=9443:interface=127.0.0.1"]', "http://127.0.0.1:9443/"),
+            (r'listen = ["tcp:9443:interface=\\:\\:1"]', "http://[::1]:9443/"),
             ('listen = ["systemd:domain=INET:index=0", "ssl:9444:x"]', "https://127.0.0.1:9444/"),
             ('public_url = "https://portal.example.com"', "https://portal.example.com/"),
             ("", "http://127.0.0.1:8080/"),

@@ -3,6 +3,7 @@
 import contextlib
 
 from OpenSSL import SSL
+from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -32,6 +33,21 @@ class _Port:
 
     def stopListening(self):
         return None
+
+
+class LocalAddressTests(SynchronousTestCase):
+    def test_where_this_machine_reaches_a_listener(self):
+        for interface, host in (
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.2", "127.0.0.2"),
+            (r"\:\:1", "[::1]"),
+            (r"\:\:", "127.0.0.1"),
+            ("0.0.0.0", "127.0.0.1"),
+        ):
+            listeners = Listeners.bind(reactor, {"web": [f"tcp:0:interface={interface}"]})
+            self.addCleanup(listeners.close)
+            port = listeners.port("web")
+            self.assertEqual(listeners.local_address("web"), f"{host}:{port}")
 
 
 class NegotiationTests(SynchronousTestCase):

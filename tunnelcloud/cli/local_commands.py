@@ -22,7 +22,7 @@ from tunnelcloud.pki.sealing import BadSealingKey, load_sealer
 from tunnelcloud.pod.web_certificate import WebCertificate, check_trusted
 from tunnelcloud.private_files import ExposedPrivateFile, UnreadablePrivateFile
 from tunnelcloud.settings import LISTENING, PodSettings, read_pod_settings
-from tunnelcloud.settings.listening import tcp_port_of
+from tunnelcloud.settings.listening import host_of, tcp_port_of
 from tunnelcloud.settings.web import WebSettings
 from tunnelcloud.settings_files import CannotStart, read_toml
 from tunnelcloud.sinks.sinks import check_sinks
@@ -170,9 +170,10 @@ def portal_url(web: WebSettings) -> str:
     """Name the portal's address as the pod does at its start, as far as the settings tell."""
     if web.public_url is not None:
         return web.public_url
-    found = ((one, at[0]) for one in web.listen if (at := tcp_port_of(one)))
-    description, port = next(found, ("tcp", 8080))
-    return f"{'https' if description.startswith('ssl:') else 'http'}://127.0.0.1:{port}"
+    found = ((one, *at) for one in web.listen if (at := tcp_port_of(one)))
+    description, port, interface = next(found, ("tcp", 8080, ""))
+    scheme = "https" if description.startswith("ssl:") else "http"
+    return f"{scheme}://{host_of(interface)}:{port}"
 
 
 def _recover(transaction: Transaction, name: str, secret_hash: bytes) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import (
     IAddress,
@@ -24,6 +25,7 @@ from tunnelcloud.daemon import CannotServe, listen, port_number
 from tunnelcloud.net.handshake_queue import HandshakeQueue
 from tunnelcloud.net.port_binding import Binder
 from tunnelcloud.net.spreading import Spreading
+from tunnelcloud.settings.listening import host_of
 
 WEB_TLS = "web.tls"
 """The web's listeners that use the pod's own certificate."""
@@ -94,8 +96,17 @@ class Listeners:
 
     def port(self, section: str) -> int:
         """Return the port of a section's first listener, or of the front."""
+        return port_number(self._first(section))
+
+    def local_address(self, section: str) -> str:
+        """Say where this machine reaches that listener, as host and port."""
+        address = self._first(section).getHost()
+        assert isinstance(address, IPv4Address | IPv6Address)
+        return f"{host_of(address.host)}:{address.port}"
+
+    def _first(self, section: str) -> IListeningPort:
         own = self._ports[section] + (self._ports.get(WEB_TLS, []) if section == "web" else [])
-        return port_number((own or self._ports["front"])[0])
+        return (own or self._ports["front"])[0]
 
     def serve(self, section: str, factory: IProtocolFactory) -> None:
         """Begin to answer on a section's sockets."""

@@ -269,7 +269,7 @@ class PodService(Service):
         """Where the web listener is, without a slash at the end."""
         web = self.foundation.settings.web
         scheme = "https" if web.has_own_tls and not web.plain_listen else "http"
-        return web.public_url or f"{scheme}://127.0.0.1:{self.port('web')}"
+        return web.public_url or f"{scheme}://{self._ports.local_address('web')}"
 
     def port(self, section: str) -> int:
         """Give the port that a section (``"ssh"``, ``"connectors"``, ``"web"``) listens on."""

@@ -23,6 +23,20 @@ def tcp_port_of(description: str) -> tuple[int, str] | None:
     return int(found[1]), re.sub(r"\\(.)", r"\1", interface[1]) if interface else ""
 
 
+def host_of(interface: str) -> str:
+    """Say as which host of an address this machine reaches a listener on an interface.
+
+    :param interface: an IP address or a name; nothing means all.
+    """
+    try:
+        address = ip_address(interface)
+    except ValueError:
+        return interface or "127.0.0.1"
+    if address.is_unspecified:
+        return "127.0.0.1"
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
 def find_port_clash(listening: Iterable[tuple[str, str]]) -> tuple[str, str, int] | None:
     """Find two listeners that can't both have their port.
 
