@@ -33,7 +33,7 @@ class SetupCase(MachineCase):
         self.patch(setup, "SOCKET_UNIT", self.directory / "none")
         self.patch(setup_address_checks, "doors", lambda settings: ())
         self.patch(setup_address_checks, "resolve", lambda host: ["127.0.0.2"])
-        self.patch(setup_plan.socket, "getfqdn", lambda: "guessed.example.com")
+        self.patch(setup_plan, "own_name", lambda: "guessed.example.com")
 
     def run_setup(self, *options, typed=None, status=0):
         words = ["setup", "--config", self.file, "--state", self.state, *options]

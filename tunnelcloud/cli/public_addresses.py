@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from tunnelcloud.net.doctor_findings import (
     ssh_greeting,
     warning,
 )
+from tunnelcloud.net.own_name import own_name
 from tunnelcloud.pki.authority_rotation import Authorities
 from tunnelcloud.pki.host_keys import HostKeys
 from tunnelcloud.settings import PodSettings
@@ -124,7 +124,7 @@ def lines_elsewhere(settings: PodSettings) -> list[str]:
 
 
 def _unset(name: str) -> Finding:
-    host = socket.getfqdn()
+    host = own_name()
     return warning(name, f"isn't set: others are told {host}, this machine's own name")
 
 

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from tunnelcloud.domain.addresses import leads_home
 from tunnelcloud.domain.ssh_command import PublicAddress
+from tunnelcloud.net.own_name import own_name
 from tunnelcloud.settings import PodSettings
 from tunnelcloud.settings.editing import Value
 from tunnelcloud.settings.listening import tcp_port_of
@@ -70,7 +71,7 @@ def host_of(settings: PodSettings) -> str:
     """Guess how others reach this machine: as it is set, by its name, or by its address."""
     if settings.ssh.public_address is not None:
         return settings.ssh.public_address.host
-    name = socket.getfqdn()
+    name = own_name()
     if not leads_home(name) and "." in name:
         return name
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way_out:

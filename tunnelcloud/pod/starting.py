@@ -9,6 +9,7 @@ from typing import Any
 from tunnelcloud import daemon
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.domain.addresses import leads_home
+from tunnelcloud.net.own_name import own_name
 from tunnelcloud.pod.bound_ports import WEB_TLS, Listeners
 from tunnelcloud.pod.preparation import lay_foundation
 from tunnelcloud.pod.service import PodService
@@ -20,11 +21,7 @@ def local_address_warning(settings: PodSettings, own_host: str) -> str:
 
     :return: empty where they can, or the settings name what they reach it by.
     """
-    unset = [
-        f"{section}.public_address"
-        for section in ("ssh", "connectors")
-        if getattr(settings, section).public_address is None
-    ]
+    unset = _unset(settings)
     if not unset or not leads_home(own_host):
         return ""
     verb = "isn't" if len(unset) == 1 else "aren't"
@@ -33,6 +30,14 @@ def local_address_warning(settings: PodSettings, own_host: str) -> str:
         "the commands and join tokens that the pod makes work on this machine alone. Set them in "
         "pod.toml to what others reach the pod by."
     )
+
+
+def _unset(settings: PodSettings) -> list[str]:
+    return [
+        f"{section}.public_address"
+        for section in ("ssh", "connectors")
+        if getattr(settings, section).public_address is None
+    ]
 
 
 def make_pod(
@@ -55,7 +60,8 @@ def make_pod(
     shared = [name for name in ("ssh", "web", "front") if getattr(settings, name).reuse_port]
     listeners = Listeners.bind(reactor, sections, [*shared, WEB_TLS] if "web" in shared else shared)
     if own_host is None:
-        own_host = socket.getfqdn()
+        # A name service that is silent must not delay a pod that doesn't need it.
+        own_host = own_name() if _unset(settings) else socket.gethostname()
         if warning := local_address_warning(settings, own_host):
             say(warning)
     try:
