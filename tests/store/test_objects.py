@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import BOTH, MovingClock, events_of, make_tunnel, make_world, public_key
+from tests.store.plans import statements_of
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects.sites import PortRange
 from tunnelcloud.domain.objects.users import Role
@@ -180,6 +181,26 @@ class ObjectContract:
             ["connector.deleted", "tunnel.deleted", "site.deleted"],
         )
         self.assertEqual(len(self.heard), 3)
+
+    def test_deleting_a_site_takes_as_many_statements_with_many_tunnels(self):
+        """Logins wait behind it on SQLite."""
+        backend = self.store.backend
+        engine = backend._writer if self.url == "sqlite" else backend._writers
+        counts = []
+        for number in (3, 60):
+            site = self.store.write(sites.create, name=f"site-{number}")
+            made = [
+                self.store.write(make_tunnel, site.id, f"tunnel-{number}-{one}").name
+                for one in range(number)
+            ]
+            self.heard.clear()
+            counts.append(statements_of(engine, self.store.write, sites.delete, site.id))
+            events = self.store.read(
+                audit.list_page, event="tunnel.deleted", limit=100, sort="created_at"
+            ).items
+            self.assertEqual([one.event.tunnel_name for one in events][-number:], made)
+            self.assertEqual(len(self.heard), number + 1)
+        self.assertEqual(counts[0], counts[1])
 
     def test_deleting_a_user_deletes_what_is_theirs(self):
         alice, tunnel = self.world.alice, self.world.tunnel

@@ -17,6 +17,7 @@ from sqlalchemy import Table, bindparam, delete
 
 from tunnelcloud.domain.events import AuditEvent
 from tunnelcloud.domain.objects import KINDS
+from tunnelcloud.interpreter_lock import politely
 from tunnelcloud.store import schema
 from tunnelcloud.store.bulk_statements import exists, insert_row, is_taken, name_of, update_row
 from tunnelcloud.store.column_types import plain
@@ -180,6 +181,24 @@ class Aggregate(Listing[E]):
         transaction.connection.execute(delete(self.table).where(self.table.c.id == object_id))
         return entity
 
+    def delete_all(self, transaction: Transaction, owner: str, owner_id: str) -> None:
+        """Delete the objects that belong to another one, each of which the audit names.
+
+        The number of statements doesn't depend on how many objects these are.
+
+        :param owner: the column that names the other object.
+        """
+        theirs = self.table.c[owner] == owner_id
+        wanted = self.select().where(theirs).with_for_update(of=self.table)
+        rows = transaction.connection.execute(wanted.order_by(self.table.c.id))
+        transaction.audit_all(
+            [
+                self._announced(transaction, "deleted", self.make(row), {})
+                for row in politely(rows.all())
+            ]
+        )
+        transaction.connection.execute(delete(self.table).where(theirs))
+
     def lock(
         self, transaction: Transaction, object_id: str, expected_version: str | None = None
     ) -> E:
@@ -197,19 +216,12 @@ class Aggregate(Listing[E]):
         self, transaction: Transaction, verb: str, entity: E, changes: Mapping[str, object]
     ) -> None:
         """Audit what was done to an object, and tell the pods."""
-        subjects = subjects_of(transaction, self.kind, entity)
-        transaction.audit(
-            AuditEvent(
-                f"{self.kind}.{verb}",
-                data={
-                    "object_id": entity.id,
-                    "object_name": getattr(entity, "name", None) or getattr(entity, "title", ""),
-                    "changes": plain(changes),
-                    **_group_of(transaction, entity),
-                },
-                **subjects,
-            )
-        )
+        transaction.audit(self._announced(transaction, verb, entity, changes))
+
+    def _announced(
+        self, transaction: Transaction, verb: str, entity: E, changes: Mapping[str, object]
+    ) -> AuditEvent:
+        """Tell the pods what is done to an object, and give the event for the audit."""
         # Nobody's view holds what was just made; an assignment's concerns are older than itself.
         known = verb != "created" or self.concerns(entity) != (entity.id,)
         transaction.changed(
@@ -217,6 +229,16 @@ class Aggregate(Listing[E]):
             entity.id,
             decides=known and (verb != "changed" or not self._shown.issuperset(changes)),
             concerns=self.concerns(entity) if known else (),
+        )
+        return AuditEvent(
+            f"{self.kind}.{verb}",
+            data={
+                "object_id": entity.id,
+                "object_name": getattr(entity, "name", None) or getattr(entity, "title", ""),
+                "changes": plain(changes),
+                **_group_of(transaction, entity),
+            },
+            **subjects_of(transaction, self.kind, entity),
         )
 
     def _check(self, transaction: Transaction, object_id: str, values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from tunnelcloud.domain.objects.sites import Site
-from tunnelcloud.store import connectors, tunnels
+from tunnelcloud.store.connectors import CONNECTORS
 from tunnelcloud.store.filters import as_referred, equals, has, searches
 from tunnelcloud.store.object_writes import Aggregate
 from tunnelcloud.store.orders import number_of
@@ -13,11 +13,12 @@ from tunnelcloud.store.schema import connectors as connectors_table
 from tunnelcloud.store.schema import sites as table
 from tunnelcloud.store.schema import tunnels as tunnels_table
 from tunnelcloud.store.transaction import Transaction
+from tunnelcloud.store.tunnels import TUNNELS
 
-_CONNECTORS = select(connectors_table.c.id).where(
+_CONNECTORS_OF = select(connectors_table.c.id).where(
     connectors_table.c.site_id == as_referred(table.c.id)
 )
-_TUNNELS = select(tunnels_table.c.id).where(tunnels_table.c.site_id == as_referred(table.c.id))
+_TUNNELS_OF = select(tunnels_table.c.id).where(tunnels_table.c.site_id == as_referred(table.c.id))
 
 SITES = Aggregate(
     "site",
@@ -26,13 +27,13 @@ SITES = Aggregate(
     filters={
         "name": equals(table.c.name),
         "q": searches(table.c.name, table.c.title),
-        "has_connectors": has(_CONNECTORS),
-        "has_tunnels": has(_TUNNELS),
+        "has_connectors": has(_CONNECTORS_OF),
+        "has_tunnels": has(_TUNNELS_OF),
     },
     sorts={
         "name": table.c.name,
-        "connectors": number_of(_CONNECTORS),
-        "tunnels": number_of(_TUNNELS),
+        "connectors": number_of(_CONNECTORS_OF),
+        "tunnels": number_of(_TUNNELS_OF),
     },
 )
 
@@ -50,11 +51,6 @@ def delete(transaction: Transaction, site_id: str, *, expected_version: str | No
     :raise Stale: it isn't of the expected version any more.
     """
     SITES.lock(transaction, site_id, expected_version)
-    for dependent, remove in (
-        (connectors_table, connectors.delete),
-        (tunnels_table, tunnels.delete),
-    ):
-        query = select(dependent.c.id).where(dependent.c.site_id == site_id)
-        for dependent_id in transaction.connection.execute(query).scalars().all():
-            remove(transaction, dependent_id)
+    for dependent in (CONNECTORS, TUNNELS):
+        dependent.delete_all(transaction, "site_id", site_id)
     return SITES.delete(transaction, site_id)

@@ -6,7 +6,7 @@ commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Dialect
 
 from tunnelcloud.domain.entities import new_id, place_of
 from tunnelcloud.domain.events import AuditEvent, AuditRecord
+from tunnelcloud.interpreter_lock import politely
 from tunnelcloud.store import audit_rows
 from tunnelcloud.store.column_types import from_milliseconds
 from tunnelcloud.store.prepared_statements import Batch
@@ -148,6 +149,12 @@ class Transaction:
         record = self._record(event)
         audit_rows.INSERT(self.connection, audit_rows.row_of(record))
         return record
+
+    def audit_all(self, events: Sequence[AuditEvent]) -> None:
+        """Record many events, as ``audit`` does, in one statement."""
+        if events:
+            rows = [audit_rows.row_of(self._record(event)) for event in politely(events)]
+            audit_rows.INSERT.batch(self.connection.dialect, rows)(self.connection)
 
     def insert_and_audit(
         self, insert: audit_rows.RowAndEvent, row: Mapping[str, object], event: AuditEvent
