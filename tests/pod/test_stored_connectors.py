@@ -68,6 +68,15 @@ class RegistrarTests(RegistryContract, SQLiteCase):
         self.assertGreater(few, 1)
         self.assertEqual(statements_of(Engine, review, 6), few)
 
+    def test_the_audit_says_that_another_key_joined(self):
+        """It may be another machine: that is no renewal."""
+        self.record("01", "old key")
+        self.outcome(self.redeem("new key"))
+        self.record("02", "new key")
+        self.record("03", "new key")
+        found = [one.event.event for one in self.store.read(audit.list_page).items]
+        self.assertEqual(found[:2], ["connector.renewed", "connector.joined"])
+
     def test_the_audit_says_where_a_certificate_was_asked_for(self):
         for serial, source in (("01", "192.0.2.7"), ("02", "192.0.2.8")):
             self.wait(

@@ -12,14 +12,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from tunnelcloud.domain.events import AuditEvent
-from tunnelcloud.domain.join_tokens import JoinProblem, JoinRefused
+from tunnelcloud.domain.join_tokens import JoinRefused
 from tunnelcloud.domain.late_renewals import LateRenewal
 from tunnelcloud.domain.objects.sites import Connector
 from tunnelcloud.pod.connector_registry import IConnectorRegistry
 from tunnelcloud.pod.links import ILinksListener
 from tunnelcloud.store import connectors
 from tunnelcloud.store.asynchronous import AsyncStore
-from tunnelcloud.store.errors import NotFound
 from tunnelcloud.store.refusals import Refusals
 from tunnelcloud.store.transaction import Transaction
 
@@ -150,16 +149,12 @@ def _record_certificate(
     not_after: datetime,
     source: str,
 ) -> None:
-    try:
-        known = connectors.get(transaction, connector_id)
-    except NotFound:
-        raise JoinRefused(JoinProblem.REVOKED) from None
     connectors.record_certificate(
         transaction,
         connector_id,
         serial=serial,
         key_fingerprint=key_fingerprint,
         expires_at=not_after,
-        renewal=known.certificate_serial is not None,
+        renewal=connectors.has_certificate(transaction, connector_id, key_fingerprint),
         source_ip=source or None,
     )

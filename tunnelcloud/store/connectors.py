@@ -232,6 +232,17 @@ def record_certificate(
     return CONNECTORS.get(transaction, connector_id)
 
 
+def has_certificate(transaction: Transaction, connector_id: str, key_fingerprint: str) -> bool:
+    """Tell whether a connector has had a certificate for a key, and it wasn't revoked."""
+    certificates = connector_certificates
+    query = select(certificates.c.serial).where(
+        certificates.c.connector_id == connector_id,
+        certificates.c.key_fingerprint == key_fingerprint,
+        certificates.c.revoked_at.is_(None),
+    )
+    return transaction.connection.execute(query.limit(1)).first() is not None
+
+
 def _lock(transaction: Transaction, connector_id: str) -> Connector:
     """Lock a connector that gets a certificate.
 
