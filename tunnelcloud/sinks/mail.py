@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -20,6 +23,8 @@ from tunnelcloud.net.escaping import escape
 from tunnelcloud.sinks.interfaces import DeliveryFailed
 
 _SUBJECT = 120
+_BASE64 = re.compile("[A-Za-z0-9+/]{4,}={0,2}")
+_HIDDEN = "…"
 
 
 @define(eq=False)
@@ -81,7 +86,19 @@ class MailOutlet:
         value = failure.value
         said = getattr(value, "resp", None)
         text = said or failure.getErrorMessage().removeprefix("Unable to connect to SMTP server: ")
-        return Failure(DeliveryFailed(f"{self.name}: {escape(text)}"))
+        text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+        return Failure(DeliveryFailed(f"{self.name}: {escape(self._without_password(text))}"))
+
+    def _without_password(self, text: str) -> str:
+        """Leave the password out: some servers repeat the command that they refuse."""
+        password = self.password
+        if not password:
+            return text
+
+        def shown(word: re.Match[str]) -> str:
+            return _HIDDEN if password.encode("utf-8") in _decoded(word[0]) else word[0]
+
+        return _BASE64.sub(shown, text.replace(password, _HIDDEN))
 
     def _message(self, lines: Sequence[bytes]) -> bytes:
         notices = [json.loads(line) for line in lines]
@@ -99,6 +116,13 @@ class MailOutlet:
         return message.as_bytes()
 
 
+def _decoded(word: str) -> bytes:
+    try:
+        return base64.b64decode(word)
+    except binascii.Error:
+        return b""
+
+
 def _paragraph(notice: dict[str, Any]) -> str:
     parts = [f"{notice['at']}  {escape(notice['text'], 1000)}"]
     if notice.get("link"):
@@ -109,8 +133,12 @@ def _paragraph(notice: dict[str, Any]) -> str:
 class _Sender(ESMTPSender):
     """Tells its factory of a connection that ended early; an endpoint doesn't.
 
-    Nothing is believed that came before TLS but was to be read after it.
+    Nothing is believed that came before TLS but was to be read after it, and nothing is read that
+    comes when the sending is over.
     """
+
+    debug = False
+    """Otherwise the text of a failure has the whole dialogue in it, the password included."""
 
     def esmtpState_serverConfig(self, code: int, resp: bytes) -> None:
         """Read what the server can do; Twisted fails at an empty line."""
@@ -127,6 +155,14 @@ class _Sender(ESMTPSender):
             self.esmtpTLSFailed()  # type: ignore[no-untyped-call]
         else:
             super().esmtpState_starttls(code, resp)  # type: ignore[no-untyped-call]
+
+    def sendError(self, exc: Any) -> None:
+        """Tell the factory of a failure, once; a server may go on with more."""
+        if getattr(self.factory, "result", None) is None:
+            if self.transport is not None:
+                self.transport.abortConnection()  # type: ignore[attr-defined]
+        else:
+            super().sendError(exc)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Any = None) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
