@@ -4,9 +4,11 @@ import os
 import re
 from datetime import timedelta
 
+from attrs import evolve
 from sqlalchemy import update
 
 from tests.web.portal.browser import Browser, Forms, PortalTestCase
+from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import Method
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.sites import PortRange
@@ -267,6 +269,16 @@ class ConfirmedByCodeTests(RequestCase):
             self.store.write(second_factors.failed, self.user.id)
         answer = self.browser.send(path, form, status=422)
         self.assertIn(b"Too many wrong codes", answer.body)
+
+    def test_one_that_waits_again_after_it_had_expired_takes_a_code(self):
+        """Between the look at it and its approval a client may have asked again."""
+        path = f"/requests/{self.asked(Approval.SELF).id}"
+        [csrf] = set(re.findall('name="csrf" value="([^"]+)"', self.page(self.browser, path)))
+        expired = RequestStatus.EXPIRED
+        self.patch(approvals, "_as_of", lambda request, now: evolve(request, status=expired))
+        form = [("csrf", csrf), ("decision", "approve"), ("code", "")]
+        self.assertEqual(self.browser.ask("POST", path, form).status, 422)
+        self.assertEqual(self.grants(), ())
 
     def test_a_good_code_confirms_once(self):
         request = self.asked(Approval.SELF)

@@ -111,11 +111,11 @@ class _Requests:
         """Tell whether the visitor has to show their second factor.
 
         They confirm that a connection is theirs: whoever took over their browser must not be able
-        to.
+        to.  A request that has expired may wait again when the answer comes; a decided one never.
         """
         user_id = visit.who().user.id
         own = request["approval"] == Approval.SELF and request["user_id"] == user_id
-        if not own or request["status"] != RequestStatus.PENDING:
+        if not own or request["status"] in (RequestStatus.APPROVED, RequestStatus.REFUSED):
             return False
         return await self.context.store.read(second_factors.is_confirmed, user_id)
 
