@@ -5,17 +5,17 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tunnelcloud.domain.entities import Grant, Method
-from tunnelcloud.domain.policy import Ask, could_open_any, decide, decide_tunnel
+from tunnelcloud.domain.policy import Ask, could_open_any, decide, decide_tunnel, limits_of_session
 from tunnelcloud.domain.ssh_command import own_host
 
 
 class Counted(Grant):
-    """Counts how often a grant's tunnel is looked at."""
+    """Counts how often a grant's tunnel or its policies are looked at."""
 
     looks = 0
 
     def __getattribute__(self, name):
-        if name == "tunnel":
+        if name in ("tunnel", "policies"):
             Counted.looks += 1
         return super().__getattribute__(name)
 
@@ -38,7 +38,8 @@ class DecisionCostTests(SynchronousTestCase):
         one = many(count)
         asked = Ask("t5", 5432, Method.KEY, "192.0.2.7", NOW)
         fifth = one.grants[5].tunnel
-        self.assertTrue(one.by_host and one.by_tunnel and one.by_method)  # made once a view
+        # Made once a view.
+        self.assertTrue(one.by_host and one.by_tunnel and one.by_method and one.limits)
         Counted.looks = 0
         self.assertTrue(decide(one, asked).allowed)
         self.assertTrue(decide_tunnel(one, evolve(asked, host="10.0.0.5"), fifth).allowed)
@@ -46,6 +47,8 @@ class DecisionCostTests(SynchronousTestCase):
         self.assertFalse(decide(one, evolve(asked, host="nothing")).allowed)
         self.assertTrue(could_open_any(one, Method.KEY, None))
         self.assertTrue(could_open_any(one, Method.KEY, "tun_t5"))
+        for only in (None, "tun_t5"):
+            self.assertEqual(limits_of_session(one, Method.KEY, only), (None, None))
         self.assertEqual(own_host(one, fifth), "10.0.0.5")
         return Counted.looks
 

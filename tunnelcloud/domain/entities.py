@@ -20,6 +20,7 @@ from tunnelcloud.domain.approvals import TimedGrant
 from tunnelcloud.domain.objects.policies import Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.objects.users import Role, User
+from tunnelcloud.domain.session_limits import Limits, session_limits
 
 _Key = TypeVar("_Key")
 
@@ -315,6 +316,14 @@ class UserView:
             if grant.tunnel.enabled
             for method in grant.methods
         )
+
+    @cached_property
+    def limits(self) -> Mapping[Method, Limits]:
+        """Give, by each method, after how long nothing is left to a session that opens all."""
+        return {
+            method: session_limits(grant.policies for grant in grants)
+            for method, grants in self.by_method.items()
+        }
 
 
 def hosts_of(tunnel: Tunnel) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The SSH front door, ``/explain``, the portals and ``ssh pod doctor`` all show it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from attrs import evolve, field, frozen
@@ -18,6 +18,7 @@ from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy_sentences import length_of_time
 from tunnelcloud.domain.schedule import DAYS
+from tunnelcloud.domain.session_limits import Limits, session_limits
 from tunnelcloud.domain.ssh_command import bracketed
 from tunnelcloud.domain.user_limits import channels_text, sessions_text
 
@@ -97,26 +98,14 @@ def could_open_any(view: UserView, method: Method, only: str | None) -> bool:
     return not view.user.blocked and bool(usable(view, method, only))
 
 
-def session_limits(grants: Iterable[Grant]) -> tuple[int | None, int | None]:
-    """Tell after how long nothing is left to a session that these grants are open to.
+def limits_of_session(view: UserView, method: Method, only: str | None) -> Limits:
+    """Tell after how long nothing is left to a session of this method.
 
-    :return: seconds without traffic, and seconds since the login; None where there is no limit.
+    :param only: the id of the one tunnel that its scope leaves; None for all.
     """
-    paths = [grant.policies for grant in grants]
-    return (
-        _longest([policy.idle_seconds for policy in policies] for policies in paths),
-        _longest([policy.max_session_seconds for policy in policies] for policies in paths),
-    )
-
-
-def _longest(paths: Iterable[list[int | None]]) -> int | None:
-    """Give the limit of the path that has the longest; on one path all limits hold."""
-    shortest = [
-        min((limit for limit in limits if limit is not None), default=None) for limits in paths
-    ]
-    if None in shortest:
-        return None
-    return max((limit for limit in shortest if limit is not None), default=None)
+    if only is None:
+        return view.limits.get(method, (None, None))
+    return session_limits(grant.policies for grant in usable(view, method, only))
 
 
 def token_paths(view: UserView, tunnel_id: str) -> list[Grant]:

@@ -13,9 +13,8 @@ from datetime import datetime
 from attrs import define, evolve, field, frozen
 
 from tunnelcloud.domain.entities import Channel, Session, UserView
-from tunnelcloud.domain.names import usable
 from tunnelcloud.domain.objects.policies import Policy
-from tunnelcloud.domain.policy import Ask, decide, session_limits
+from tunnelcloud.domain.policy import Ask, decide, limits_of_session
 
 SESSION_TOO_OLD = "the longest time for a session has passed"
 
@@ -103,7 +102,7 @@ class _OnePod:
 
     def _cut(self, one: OpenSession) -> Cut | None:
         session = one.session
-        _, longest = session_limits(usable(self.view, session.method.opens, session.tunnel_id))
+        _, longest = limits_of_session(self.view, session.method.opens, session.tunnel_id)
         age = (self.at - session.started_at).total_seconds()
         if longest is not None and age >= longest:
             self.left.subtract(channel.tunnel_id for channel in one.channels)

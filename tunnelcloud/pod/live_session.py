@@ -25,7 +25,7 @@ from tunnelcloud.domain.policy import (
     could_open_any,
     decide,
     decide_tunnel,
-    session_limits,
+    limits_of_session,
 )
 from tunnelcloud.domain.ssh_command import own_host
 from tunnelcloud.domain.user_limits import limits_of
@@ -348,7 +348,7 @@ class LiveSession:
 
     def _limit(self, view: UserView) -> None:
         """Have the connection end once nothing will be left to it."""
-        limits = session_limits(self.usable(view))
+        limits = limits_of_session(view, self.session.method.opens, self.session.tunnel_id)
         if self.connection is not None and not self._ended and limits != self._limits:
             self._limits = limits
             self.connection.limit(*limits)

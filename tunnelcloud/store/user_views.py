@@ -165,7 +165,7 @@ def _views(transaction: Transaction, rows: Iterable[Any]) -> Mapping[str, UserVi
     }
     for view in views.values():
         # Made here, in the store's thread, which holds up nobody's streams.
-        _ = view.by_host, view.by_tunnel, view.by_method, view.held_ids
+        _ = view.by_host, view.by_tunnel, view.by_method, view.limits, view.held_ids
     return views
 
 
