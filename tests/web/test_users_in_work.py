@@ -8,9 +8,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.web import test_long_answers
 from tests.web.portal.browser import PortalTestCase
 from tests.web.support import read_answer
+from tests.web.test_long_answers import UnreadTransport
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.web import streamed_answers
 from tunnelcloud.web.request_concurrency import MOST_OF_A_USER, Users
 
 
@@ -84,10 +87,10 @@ class TurnTests(SynchronousTestCase):
 class DoorTests(PortalTestCase):
     """Pages and API count together, and none of them keeps others of its network waiting."""
 
-    def ask_soon(self, head, peer="192.0.2.1"):
-        address = IPv4Address("TCP", peer, 4000)
+    def ask_soon(self, head, transport=StringTransport):
+        address = IPv4Address("TCP", "192.0.2.1", 4000)
         channel = self.site.buildProtocol(address)
-        transport = StringTransport(peerAddress=address)
+        transport = transport(peerAddress=address)
         channel.makeConnection(transport)
         self.addCleanup(channel.setTimeout, None)
         self.clock.advance(0)
@@ -95,10 +98,10 @@ class DoorTests(PortalTestCase):
         self.clock.advance(0)
         return channel, transport
 
-    def api_head(self):
+    def api_head(self, path="/me", role=Role.USER):
         return (
-            "GET /api/v1/me HTTP/1.1\r\nHost: pod\r\n"
-            f"Authorization: Bearer {self.secrets[Role.USER]}\r\n\r\n"
+            f"GET /api/v1{path} HTTP/1.1\r\nHost: pod\r\n"
+            f"Authorization: Bearer {self.secrets[role]}\r\n\r\n"
         )
 
     def test_what_takes_long_waits_apart(self):
@@ -112,6 +115,47 @@ class DoorTests(PortalTestCase):
         )
         self.wait_for_a_place()
         self.assertEqual(transport.value(), b"")
+
+    def test_a_long_answer_is_in_work_until_it_is_read(self):
+        many = {f"somebody-{number:03}": {"title": "x" * 200} for number in range(1000)}
+        self.api("POST", "/apply", {"users": many})
+        unread, head = [], self.api_head("/export", Role.ADMIN)
+        for _ in range(MOST_OF_A_USER):
+            channel, transport = self.ask_soon(head, UnreadTransport)
+            while not transport.value():
+                self.reactor.run_one()
+            self.assertTrue(channel.requests, "it goes on")
+            unread.append((channel, transport))
+        waiting = self.ask_soon(head)[1]
+        self.wait_for_a_place()
+        self.api("GET", "/me", role=Role.USER)
+        self.assertEqual(waiting.value(), b"")
+        # Whoever has read it makes room, and so does whoever is gone.
+        channel, transport = unread.pop()
+        while channel.requests:
+            transport.read()
+        self.clock.advance(0)
+        self.assertEqual(self.finish(waiting), 200)
+        for channel, _ in unread:
+            channel.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.context.users._counts, {})
+
+    def test_a_long_page_is_handed_over_as_it_is_read(self):
+        self.patch(streamed_answers, "PIECE", 1024)
+        self.patch(test_long_answers, "PIECE", 1024)
+        browser = self.signed_in(Role.USER)
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        for method, is_sent in (("GET", False), ("HEAD", True)):
+            head = f"{method} /keys HTTP/1.1\r\nHost: {browser.host}\r\nCookie: {cookies}\r\n\r\n"
+            channel, transport = self.ask_soon(head, UnreadTransport)
+            while not transport.value():
+                self.reactor.run_one()
+            self.assertEqual(not channel.requests, is_sent)
+            self.assertEqual(bool(self.context.users._counts), not is_sent)
+            while channel.requests:
+                transport.read()
+            self.assertIs(b"</html>" in transport.value(), not is_sent)
+            self.assertEqual(self.context.users._counts, {})
 
     def hold_all_places(self, user_id):
         self.held = [Deferred() for _ in range(MOST_OF_A_USER)]

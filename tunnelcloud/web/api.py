@@ -11,6 +11,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from pydantic import BaseModel, ValidationError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,7 +26,7 @@ from tunnelcloud.web import problems
 from tunnelcloud.web.answering import Answering, as_problem
 from tunnelcloud.web.bodies import READ_AT_ONCE, read_body
 from tunnelcloud.web.encoding import encode_json
-from tunnelcloud.web.http_limits import count_as_users, limit_reading
+from tunnelcloud.web.http_limits import count_as_users
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
@@ -43,7 +44,7 @@ from tunnelcloud.web.routes import (
     RouteTable,
 )
 from tunnelcloud.web.sizes import FIELDS_AT_ONCE
-from tunnelcloud.web.streamed_answers import PIECE, Streaming, pieces
+from tunnelcloud.web.streamed_answers import Streaming, is_long, send_whole
 from tunnelcloud.web.worker import Worker
 
 JSON_TYPE = "application/json"
@@ -98,13 +99,20 @@ class ApiResource(Resource):
         answering = Answering(self._clock)
         answering.answer(
             request,
-            self._answer(request, answering),
+            self._answer(request, answering, request.notifyFinish()),
             lambda failure: self._failed(failure, request, answering.deeds),
             lambda answer: answer.send(request),
         )
         return NOT_DONE_YET
 
-    async def _answer(self, request: IRequest, answering: Answering) -> _Answer:
+    async def _answer(
+        self, request: IRequest, answering: Answering, ended: Deferred[None]
+    ) -> _Answer:
+        """Answer.
+
+        :param ended: fires when the answer is sent, or fails when the client is gone.
+        """
+        ended.addErrback(lambda _: None)
         path = _segments(request)
         await self._table.load(path)
         public = self._anonymous_route(path)
@@ -120,8 +128,13 @@ class ApiResource(Resource):
         whose = caller.user_id or caller.id
         if route.seconds is not None:
             answering.allow(route.seconds)
+        if route.lines or route.seconds is not None:
             whose = f"{whose} {route.name}"  # others of the user don't wait for what takes long
-        return await self._users.run(whose, lambda: self._do(request, route, params, caller))
+        return await self._users.run(
+            whose,
+            lambda: self._do(request, route, params, caller),
+            lambda answer: ended if answer.is_long else None,
+        )
 
     def _find(self, request: IRequest, path: list[str]) -> tuple[Route, dict[str, str]]:
         """Find what is asked for.
@@ -201,18 +214,18 @@ class _Answer:
         self.headers = headers
         self.body = body
 
+    @property
+    def is_long(self) -> bool:
+        """Tell whether it goes on until its client has read it."""
+        return is_long(self.body)
+
     def send(self, request: Request) -> None:
         """Send the whole answer."""
         self.send_head(request)
-        if self.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            request.setHeader("Content-Length", str(len(self.body)))
-            if len(self.body) > PIECE and request.method != b"HEAD":
-                limit_reading(request)
-                Streaming(request, pieces(self.body)).start()
-                return
-            # A HEAD is answered as a GET; Twisted leaves the body out.
-            request.write(self.body)
-        request.finish()
+        if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            request.finish()
+        else:
+            send_whole(request, self.body)
 
     def send_head(self, request: Request) -> None:
         """Send the status and the headers."""
@@ -229,6 +242,10 @@ class _LinesAnswer(_Answer):
     def __init__(self, lines: Lines) -> None:
         super().__init__(HTTPStatus.OK, {"Content-Type": LINES_TYPE}, b"")
         self._lines = lines
+
+    @property
+    def is_long(self) -> bool:
+        return True
 
     def send(self, request: Request) -> None:
         self.send_head(request)

@@ -21,7 +21,8 @@ MOST_BEGUN = 8
 
 MOST_OF_A_USER = 4
 """How many requests of a user who has signed in are in work at a time, from wherever they come.
-Each may have all of the user's tunnels in memory, which are 8 to 16 MiB where there are 4,000."""
+Each may have all of the user's tunnels in memory, which are 8 to 16 MiB where there are 4,000.  A
+long answer is in work until its client has read it, as all of it is in memory until then."""
 
 _MOST_RESTING = 1000
 
@@ -136,11 +137,16 @@ class Users:
         self._waiting: dict[str, dict[Deferred[None], None]] = {}
 
     async def run(
-        self, user_id: str, work: Callable[[], Coroutine[Deferred[Any], Any, _Answer]]
+        self,
+        user_id: str,
+        work: Callable[[], Coroutine[Deferred[Any], Any, _Answer]],
+        until: Callable[[_Answer], Deferred[Any] | None] = lambda _: None,
     ) -> _Answer:
         """Do what a request asks for, now or when others of its user are over.
 
         Who gives up waits no more.
+
+        :param until: tells when an answer is over; None if it is so once it is made.
         """
         if self._counts[user_id] < MOST_OF_A_USER:
             self._counts[user_id] += 1
@@ -149,12 +155,22 @@ class Users:
             self._waiting.setdefault(user_id, {})[place] = None
             await place
         try:
-            return await work()
-        finally:
-            if user_id in self._waiting:
-                self._clock.callLater(0, self._pass_on, user_id)
-            else:
-                self._leave(user_id)
+            answer = await work()
+        except BaseException:
+            self._end(user_id)
+            raise
+        ended = until(answer)
+        if ended is None:
+            self._end(user_id)
+        else:
+            ended.addBoth(lambda _: self._end(user_id))
+        return answer
+
+    def _end(self, user_id: str) -> None:
+        if user_id in self._waiting:
+            self._clock.callLater(0, self._pass_on, user_id)
+        else:
+            self._leave(user_id)
 
     def _pass_on(self, user_id: str) -> None:
         """Give the place of a request that is over to the next."""

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from tunnelcloud.web.http_limits import limit_reading
 from tunnelcloud.web.problems import Problem
 
 PIECE = 64 * 1024
@@ -21,8 +22,24 @@ memory, once for each connection."""
 _log = Logger()
 
 
-async def pieces(body: bytes) -> AsyncGenerator[bytes, None]:
-    """Give the pieces of an answer that is there as a whole."""
+def send_whole(request: Request, body: bytes) -> None:
+    """Send an answer that is there as a whole, a long one as fast as it is read."""
+    request.setHeader("Content-Length", str(len(body)))
+    if is_long(body) and request.method != b"HEAD":
+        limit_reading(request)
+        Streaming(request, _pieces(body)).start()
+    else:
+        # A HEAD is answered as a GET; Twisted leaves the body out.
+        request.write(body)
+        request.finish()
+
+
+def is_long(body: bytes) -> bool:
+    """Tell whether an answer stays in memory until its client has read it."""
+    return len(body) > PIECE
+
+
+async def _pieces(body: bytes) -> AsyncGenerator[bytes, None]:
     for at in range(0, len(body), PIECE):
         yield body[at : at + PIECE]
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, quote
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -52,7 +53,7 @@ from tunnelcloud.web.portal.sign_in_cookies import (
 from tunnelcloud.web.problems import Problem, forbidden, not_found
 from tunnelcloud.web.resources.context import ApiContext
 from tunnelcloud.web.sizes import FIELDS_AT_ONCE, MAX_ANONYMOUS_BODY, MAX_FORM
-from tunnelcloud.web.streamed_answers import Streaming
+from tunnelcloud.web.streamed_answers import Streaming, is_long, send_whole
 
 SIGN_IN = "/sign-in"
 _MAX_FIELDS = 500
@@ -90,26 +91,26 @@ class PortalResource(Resource):
             elif isinstance(body, Followed):
                 body.begin(request)
             else:
-                request.setHeader("Content-Length", str(len(body)))
-                request.write(body)
-                request.finish()
+                send_whole(request, body)
 
         answering.answer(
             request,
-            self._answer(request, cookies, known),
+            self._answer(request, cookies, known, request.notifyFinish()),
             lambda failure: self._failed(failure, answering.deeds, request, cookies, known),
             send,
         )
         return NOT_DONE_YET
 
     async def _answer(
-        self, request: Request, cookies: Cookies, known: list[Visit]
+        self, request: Request, cookies: Cookies, known: list[Visit], ended: Deferred[None]
     ) -> bytes | Download | Followed:
         """Answer.
 
         :param known: gets the visit as soon as the visitor is known, so that an error page has
             their menu.
+        :param ended: fires when the answer is sent, or fails when the client is gone.
         """
+        ended.addErrback(lambda _: None)
         path = request.path.decode("utf-8", "replace")
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         if path.startswith("/static/") and method == "GET":
@@ -123,7 +124,9 @@ class PortalResource(Resource):
         count_as_users(request, signed_in.user.role)
         CAUSER.set(signed_in.user.id)
         return await self._context.users.run(
-            signed_in.user.id, lambda: self._do(request, cookies, method, path, signed_in)
+            signed_in.user.id,
+            lambda: self._do(request, cookies, method, path, signed_in),
+            lambda page: ended if isinstance(page, bytes) and is_long(page) else None,
         )
 
     async def _do(
