@@ -76,3 +76,11 @@ class SizeTests(CommandTestCase):
 
     def test_an_export_may_be_long(self):
         self.assertIn("xxx", json.dumps(self.succeed_json("export")))
+
+
+class ShapeTests(CommandTestCase):
+    def test_a_list_of_what_are_no_objects(self):
+        for items in ([1], ["x"], [None], [[]], {"a": 1}, "abc", None):
+            self.api.override = (200, "application/json", json.dumps({"items": items}))
+            for words in (("site", "list"), ("site", "show", "x")):
+                self.assertIn("without a list of items", self.fail_line(*words))

@@ -222,7 +222,7 @@ class Api:
             wanted = PAGE if limit is None else min(PAGE, limit - len(items))
             page = self.get(path, **query, limit=wanted, cursor=cursor)
             found = page.get("items")
-            if not isinstance(found, list):
+            if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
                 raise Failed(self._stranger_text("without a list of items"))
             items += found
             following = page.get("next_cursor")
