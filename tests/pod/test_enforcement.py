@@ -4,15 +4,17 @@ import sys
 from datetime import timedelta
 
 from attrs import evolve
-from twisted.internet.defer import succeed
+from twisted.internet.defer import fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
 from tunnelcloud.domain.objects.policies import Approval
-from tunnelcloud.pod.enforcement import Enforcement
+from tunnelcloud.pod.enforcement import RETRY_SECONDS, Enforcement
+from tunnelcloud.pod.live_session import NOTHING_LEFT, LiveSession
 from tunnelcloud.pod.user_views import Views
 from tunnelcloud.pod.work_in_turns import STEPS, Turns
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 
@@ -118,6 +120,80 @@ class OvertakenTests(EnforcementCase):
         for _ in range(20):
             self.enforcement.sweep()
         self.assertLess(len(self.asked), 8)
+
+
+class FailedReadTests(EnforcementCase):
+    """What couldn't be read once is read again, whether or not anything more is heard."""
+
+    def fail_once(self, name):
+        """Have one of the store's answers fail."""
+        answer, failing = getattr(self, name), [StoreUnavailable("the disk is full")]
+
+        def fails(*args):
+            return fail(failing.pop()) if failing else answer(*args)
+
+        return fails
+
+    def wait(self):
+        self.world.clock.pump([RETRY_SECONDS, *[0] * 4])
+
+    def test_a_view(self):
+        connection = self.begin()
+        self.enforcement._views._load = self.fail_once("load")
+        self.world.views.view = view()
+        self.hear(Change("tunnel", "tun_db", True, ("tun_db",)))
+        self.assertEqual(connection.ended, [])
+        # Whoever opens a channel has the view read; the older channels go on nonetheless.
+        self.enforcement._views.get("usr_alice")
+        self.hear(Change("tunnel", "tun_x", True, ("tun_x",)))
+        self.assertEqual(connection.ended, [])
+        self.wait()
+        self.assertEqual(connection.ended, [NOTHING_LEFT])
+
+    def test_what_somebody_wants_ended(self):
+        connection = self.begin()
+        self.wanted["session", "ses_2"] = "ended by root"
+        self.enforcement._end_requests = self.fail_once("end_requests")
+        self.hear(Change("session", "ses_2"))
+        self.assertEqual(connection.ended, [])
+        self.wait()
+        self.assertEqual(connection.ended, ["ended by root"])
+
+    def test_a_key(self):
+        connection = self.begin()
+        self.deleted.add("key_1")
+        self.enforcement._good_keys = self.fail_once("good_keys")
+        self.hear(Change("key", "key_1"))
+        self.wait()
+        self.assertEqual(connection.ended, ["the key was revoked"])
+
+    def test_many_failures_are_looked_at_again_once(self):
+        self.begin()
+        self.enforcement._good_keys = lambda _: fail(StoreUnavailable("no answer"))
+        for _ in range(3):
+            self.hear(Change("key", "key_1"))
+        del self.loads[:]
+        self.wait()
+        self.assertEqual(self.loads, [["usr_alice"]])
+        self.assertEqual(len(self.world.clock.getDelayedCalls()), 1)
+
+
+class RetitledTests(EnforcementCase):
+    def test_a_title_that_changes_while_many_channels_are_checked(self):
+        """Somebody looks at it meanwhile, so the view is read anew: the check goes on."""
+        self.begin()
+        views, checked = self.enforcement._views, []
+        steps = self.enforcement._steps(self.world.views.view)
+        views.get("usr_alice")
+        self.patch(LiveSession, "recheck_route", lambda live, view, route: checked.append(route))
+        for live in self.world.sessions.of_user("usr_alice"):
+            live.routes.update(dict.fromkeys([object(), object()]))
+        next(steps)
+        self.world.views.view = evolve(self.world.views.view)
+        views.changed(["tun_db"], decides=False)
+        views.shown("usr_alice")
+        list(steps)
+        self.assertEqual(len(set(checked)), 4)
 
 
 class ExpiredKeyTests(EnforcementCase):

@@ -6,11 +6,11 @@ too long).  All changes heard in one turn of the reactor are handled together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from tunnelcloud.domain.entities import UserView
@@ -24,6 +24,8 @@ from tunnelcloud.store.sessions import EndRequest
 from tunnelcloud.store.transaction import Change, Resync
 
 SWEEP_SECONDS = 1.0
+RETRY_SECONDS = 10.0
+"""How long after something couldn't be read everything is looked at again."""
 
 _SWEEPS_HEARD = 5
 """For how many sweeps a notice of a key or a session is kept: it may arrive before the answer to
@@ -86,6 +88,7 @@ class Enforcement:
         self._recent: dict[tuple[str, str], int] = {}
         self._heard: _Heard | None = None
         self._rechecking: set[str] = set()
+        self._retry: IDelayedCall | None = None
 
     def changed(self, change: Change | Resync) -> None:
         """Hear of a change from the change feed; called in the reactor's thread.
@@ -139,13 +142,13 @@ class Enforcement:
         if heard.resync or heard.decides:
             self._recheck_users()
         if heard.resync:
-            self._review_links(None).addErrback(_failed)
-            self._reconcile().addCallback(self._end_asked).addErrback(_failed)
-            self._end_requests().addCallback(self._end_asked).addErrback(_failed)
+            self._review_links(None).addErrback(self._failed)
+            self._reconcile().addCallback(self._end_asked).addErrback(self._failed)
+            self._end_requests().addCallback(self._end_asked).addErrback(self._failed)
             self._recheck_keys(None)
             return
         if heard.links:
-            self._review_links(heard.links).addErrback(_failed)
+            self._review_links(heard.links).addErrback(self._failed)
         self._end_what_is_asked(heard.ends)
         self._recheck_keys(heard.keys)
 
@@ -158,7 +161,7 @@ class Enforcement:
                 self._rechecking.add(user_id)
                 view = self._views.get(user_id).addBoth(self._rechecked, user_id)
                 view.addCallbacks(self._apply, self._gone, errbackArgs=(user_id,))
-                view.addErrback(_failed)
+                view.addErrback(self._failed)
 
     def _rechecked(self, outcome: UserView | Failure, user_id: str) -> UserView | Failure:
         self._rechecking.discard(user_id)
@@ -168,11 +171,20 @@ class Enforcement:
         return self._turns.run(self._steps(view))
 
     def _steps(self, view: UserView) -> Iterator[None]:
+        looking: UserView | None = view
+        while looking is not None:
+            looking = yield from self._look(looking)
+
+    def _look(self, view: UserView) -> Generator[None, None, UserView | None]:
+        """Check a user's sessions; give a newer view to begin anew with, such as one that has a
+        title of now."""
         for live in self._sessions.of_user(view.user.id):
             for _ in live.recheck_in_turns(view):
                 yield
-                if self._views.held(view.user.id) is not view:
-                    return  # another check is under way, with a newer view
+                newer = self._views.held(view.user.id)
+                if newer is not view:
+                    return newer  # without one, the change that it fell to is still to be checked
+        return None
 
     def _recheck_routes(self, view: UserView, routes: Iterable[TunnelRoute]) -> None:
         def steps() -> Iterator[None]:
@@ -182,7 +194,7 @@ class Enforcement:
                     live.recheck_route(self._views.held(view.user.id) or view, route)
                 yield
 
-        self._turns.run(steps()).addErrback(_failed)
+        self._turns.run(steps()).addErrback(self._failed)
 
     def _look_later(self, failure: Failure, user_id: str, routes: Iterable[TunnelRoute]) -> None:
         """Check by what is known already; where that is nothing, when the store is available."""
@@ -208,7 +220,7 @@ class Enforcement:
         """End sessions and channels of this pod that somebody wants ended."""
         known = any(one in self._sessions or self._sessions.has_channel(one) for one in ids)
         if known:
-            self._end_requests().addCallback(self._end_asked).addErrback(_failed)
+            self._end_requests().addCallback(self._end_asked).addErrback(self._failed)
 
     def _end_asked(self, requests: Iterable[EndRequest]) -> None:
         for request in requests:
@@ -240,7 +252,17 @@ class Enforcement:
                 using.setdefault(key_id, []).append(live)
         if using:
             good = self._good_keys(using.keys())
-            good.addCallback(_end_unless_good, using, reason).addErrback(_failed)
+            good.addCallback(_end_unless_good, using, reason).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        """Look at everything again soon: the change feed may have nothing more to say."""
+        OUTAGES.tell(failure, f"a change could not be applied; again in {RETRY_SECONDS:g} s")
+        if self._retry is None:
+            self._retry = self._clock.callLater(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.changed(Resync())
 
 
 def _end_unless_good(
@@ -249,7 +271,3 @@ def _end_unless_good(
     for key_id in using.keys() - good:
         for live in using[key_id]:
             live.end(reason)
-
-
-def _failed(failure: Failure) -> None:
-    OUTAGES.tell(failure, "a change could not be applied; the next resync tries again")
