@@ -235,6 +235,23 @@ class BeatTests(SQLiteCase):
         self.assertEqual(self.successResultOf(done), [])
         self.assertEqual(self.store.read(sessions.closed, [one.id, two.id]), [two.id])
 
+    def test_what_many_sessions_left_is_closed_beside_the_heartbeats(self):
+        self.patch(pods, "REAPED_AT_ONCE", 2)
+        self.patch(StillFeed, "up_for", lambda _: SILENT_SECONDS)
+        self.successResultOf(self.beat())
+        world = self.store.write(make_world)
+        login = sessions.LoginRecord("alice", "192.0.2.1", "x", "pod_gone")
+        left = [
+            self.store.write(sessions.start, world.alice, SessionMethod.KEY, login).id
+            for _ in range(7)
+        ]
+        self.successResultOf(self.beat())
+        self.assertEqual(len(self.store.read(sessions.closed, left)), 2)
+        for _ in range(3):
+            self.reactor.run_one()
+        self.assertEqual(len(self.store.read(sessions.closed, left)), 7)
+        self.assertFalse(self.cluster._reaping)
+
     def test_nobody_closes_what_was_opened_again_before_the_next_heartbeat(self):
         self.successResultOf(self.beat())
         world = self.store.write(make_world)

@@ -239,7 +239,7 @@ class LineTests(SynchronousTestCase):
         web = tunnel("web", "10.0.0.2")
         one, other = grant(tunnel(), policies=(asked,)), grant(web, policies=(oneself,))
         world = World(view(one, other))
-        self.assertEqual(world.live.information.waiting(), [])
+        self.assertEqual(world.live.information.waiting(), ())
         for host in ("db", "db", "web"):
             world.open(host)
         page = "https://portal.example.com/requests"
@@ -247,11 +247,11 @@ class LineTests(SynchronousTestCase):
             f"db: a connection waits until it is approved at {page}/req_1",
             f"web: a connection waits until you confirm it at {page}/req_2",
         ]
-        self.assertEqual(world.live.information.waiting(), lines)
-        self.assertEqual(world.held.lines("usr_bob", None), [])
-        self.assertEqual(world.held.lines("usr_alice", web.id), lines[1:])
+        self.assertEqual(world.live.information.waiting(), tuple(lines))
+        self.assertEqual(world.held.lines("usr_bob", None), ())
+        self.assertEqual(world.held.lines("usr_alice", web.id), tuple(lines[1:]))
         world.client.lose("gone")
-        self.assertEqual(world.live.information.waiting(), [])
+        self.assertEqual(world.live.information.waiting(), ())
         self.assertEqual(world.held._of_user, {})
 
 

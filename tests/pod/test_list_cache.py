@@ -62,6 +62,19 @@ class ListingsTests(SynchronousTestCase):
         self.made[0].callback(["rows"])
         self.assertEqual(self.successResultOf(stays), ["rows"])
 
+    def test_nobody_waits_for_what_is_stopped_then(self):
+        """A client that has left keeps nobody's turn."""
+        first, second = self.get(), self.get()
+        first.cancel()
+        self.assertFalse(self.made[0].called)
+        second.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.failureResultOf(second, CancelledError)
+        self.assertTrue(self.made[0].called)
+        again = self.get()
+        self.made[1].callback(["rows"])
+        self.assertEqual(self.successResultOf(again), ["rows"])
+
     def test_few_rows_are_made_anew(self):
         few = view(grant(tunnel()))
         self.listings.get(few, "k", lambda: succeed(["old"]))

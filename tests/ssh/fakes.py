@@ -1,7 +1,7 @@
 """An in-memory pod: verified fakes of what the front door asks for, and a factory over them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from twisted.conch.ssh.keys import Key
@@ -30,6 +30,7 @@ from tunnelcloud.ssh.interfaces import (
 )
 from tunnelcloud.ssh.limits import Limits
 
+T = TypeVar("T")
 TOKEN = "abcdefghijklmnopqrstuvwxyz"
 HOST_KEY = Key(ed25519.Ed25519PrivateKey.generate())
 RSA_HOST_KEY = Key(rsa.generate_private_key(public_exponent=65537, key_size=3072))
@@ -200,6 +201,17 @@ class Avatar:
 
     def tunnels(self) -> Deferred[Sequence[TunnelRow]]:
         return succeed(self.rows)
+
+    def in_place(self, work: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        return Deferred.fromCoroutine(work())
+
+    def in_turns(self, steps: Iterator[Deferred[None] | None]) -> Deferred[None]:
+        async def go() -> None:
+            for awaited in steps:
+                if awaited is not None:
+                    await awaited
+
+        return Deferred.fromCoroutine(go())
 
     def jump(self) -> str:
         return "alice@pod.example.com:2222"

@@ -1,10 +1,16 @@
 """What ``ssh POD`` shows at a terminal, until its user leaves."""
 
+import gc
+import struct
+import weakref
+
 from twisted.internet.defer import Deferred
 
 from tests.ssh.greetings import IDLE, LISTING, TRAFFIC, GreetingCase
 from tunnelcloud.channels.messages import pack_string
-from tunnelcloud.ssh.interfaces import TunnelTraffic
+from tunnelcloud.ssh import greeting
+from tunnelcloud.ssh.greeting import Greeting
+from tunnelcloud.ssh.interfaces import TunnelRow, TunnelTraffic
 
 
 class LiveTests(GreetingCase):
@@ -136,3 +142,59 @@ class LiveTests(GreetingCase):
             self.client.send(b"\x02\0\0\0\0")
         self.client.server.resumeProducing()
         self.assertLess(len(self.shown()), 100)
+
+    def many(self, count: int) -> None:
+        rows = [TunnelRow(f"t{number}", "", "Ready", "ssh", dict) for number in range(count)]
+        self.avatar.rows = Rows(rows)
+        self.avatar.counts = {"t7": TunnelTraffic(1, 2, 3)}
+
+    def test_many_tunnels(self) -> None:
+        """Their counters are written in parts, and then only those that change are looked at."""
+        self.many(1000)
+        writes = []
+        write = Greeting._write
+
+        def counted(one: Greeting, text: str) -> None:
+            writes.append(text.count("\n"))
+            write(one, text)
+
+        self.patch(Greeting, "_write", counted)
+        self.terminal(height=2**31 - 1)
+        self.shell()
+        shown = self.shown()
+        for _ in range(60):
+            self.client.send(b"\x5d\0\0\0\0" + struct.pack(">I", 1 << 16))
+            self.clock.advance(0)
+            shown += self.shown()
+        self.assertEqual(shown.count(" open, "), 1000)
+        self.assertIn("t7: 1 open", shown)
+        self.assertLessEqual(max(writes), 64)
+        self.assertNotIn("\x1b[1000A", shown)
+        self.avatar.counts["t9"] = TunnelTraffic(1, 2, 3)
+        self.clock.advance(1)
+        self.assertEqual(self.shown(), "t9: 1 open, 2 B sent, 3 B received\r\n")
+
+    def test_nothing_of_the_rows_is_kept(self) -> None:
+        self.many(10)
+        rows = weakref.ref(self.avatar.rows)
+        self.shell()
+        self.avatar.rows = ()
+        gc.collect()
+        self.assertIsNone(rows())
+
+    def test_a_client_that_reads_nothing(self) -> None:
+        self.patch(greeting, "_READING_SECONDS", 5)
+        self.many(20_000)
+        rows = weakref.ref(self.avatar.rows)
+        self.run_command("ls")
+        self.avatar.rows = ()
+        self.clock.advance(4)
+        gc.collect()
+        self.assertIsNotNone(rows())
+        self.clock.advance(1)
+        gc.collect()
+        self.assertIsNone(rows())
+
+
+class Rows(list[TunnelRow]):
+    """A list that can be looked for."""

@@ -156,6 +156,15 @@ class PodContract(RecordCase):
         self.assertIsNotNone(self.store.read(channels.get, channel.id).closed_at)
         self.assertIsNone(self.store.read(sessions.get, other.id).ended_at)
 
+    def test_the_reaper_closes_so_many_at_a_time(self):
+        """All at once of thousands took longer than a heartbeat may, so none was ever closed."""
+        self.patch(pods, "REAPED_AT_ONCE", 2)
+        left = [self.start(pod_id="pod_gone") for _ in range(3)]
+        closed = [self.store.write(pods.reap, silent_seconds=30) for _ in range(3)]
+        self.assertEqual(closed, [2, 1, 0])
+        ids = [one.id for one in left]
+        self.assertEqual(sorted(self.store.read(sessions.closed, ids)), sorted(ids))
+
     def test_the_reaper_closes_what_a_dead_pod_left(self):
         dead, well = self.register(), self.register("pod-2")
         left, lost = self.start(pod_id=dead.id), self.start(pod_id="pod_gone")

@@ -1,12 +1,10 @@
 """What one user's requests hold in memory is bounded, from wherever they come."""
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from tests.web import test_long_answers
 from tests.web.portal.browser import PortalTestCase
@@ -14,74 +12,7 @@ from tests.web.support import read_answer
 from tests.web.test_long_answers import UnreadTransport
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.web import streamed_answers
-from tunnelcloud.web.request_concurrency import MOST_OF_A_USER, Users
-
-
-class TurnTests(SynchronousTestCase):
-    def setUp(self):
-        self.clock = Clock()
-        self.users = Users(self.clock)
-        self.begun = []
-
-    def begin(self, user_id):
-        """Begin a request, which lasts until what is kept in ``begun`` fires."""
-
-        async def work():
-            lasting = Deferred()
-            self.begun.append(lasting)
-            return await lasting
-
-        return Deferred.fromCoroutine(self.users.run(user_id, work))
-
-    def test_a_user_waits_for_their_own(self):
-        asked = [self.begin("alice") for _ in range(MOST_OF_A_USER + 2)]
-        self.assertEqual(len(self.begun), MOST_OF_A_USER)
-        self.begin("bob")
-        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1)
-        self.begun[0].callback("a page")
-        self.assertEqual(self.successResultOf(asked[0]), "a page")
-        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1, "the reactor turns before")
-        self.clock.advance(0)
-        self.assertEqual(len(self.begun), MOST_OF_A_USER + 2)
-        self.begun[1].errback(ValueError())
-        self.failureResultOf(asked[1], ValueError)
-        self.clock.advance(0)
-        self.assertEqual(len(self.begun), MOST_OF_A_USER + 3)
-
-    def test_who_comes_while_a_place_is_passed_on_is_behind(self):
-        for _ in range(MOST_OF_A_USER):
-            self.begin("alice")
-        first = self.begin("alice")
-        self.begun[0].callback(None)
-        second = self.begin("alice")
-        self.clock.advance(0)
-        self.begun[-1].callback("first")
-        self.assertEqual(self.successResultOf(first), "first")
-        self.assertNoResult(second)
-
-    def test_who_gives_up_waits_no_more(self):
-        """Also between the end of a request and the next one's beginning."""
-        for _ in range(MOST_OF_A_USER):
-            self.begin("alice")
-        early, late = self.begin("alice"), self.begin("alice")
-        early.cancel()
-        self.failureResultOf(early, CancelledError)
-        self.begun[0].callback(None)
-        late.cancel()
-        self.failureResultOf(late, CancelledError)
-        self.clock.advance(0)
-        self.assertEqual(len(self.begun), MOST_OF_A_USER)
-        self.begin("alice")
-        self.assertEqual(len(self.begun), MOST_OF_A_USER + 1)
-
-    def test_nothing_is_kept_of_who_is_done(self):
-        asked = [self.begin("alice") for _ in range(3 * MOST_OF_A_USER)]
-        for number in range(len(asked)):
-            self.begun[number].callback(None)
-            self.clock.advance(0)
-        for one in asked:
-            self.successResultOf(one)
-        self.assertEqual((self.users._counts, self.users._waiting), ({}, {}))
+from tunnelcloud.web.request_concurrency import MOST_OF_A_USER
 
 
 class DoorTests(PortalTestCase):

@@ -28,6 +28,7 @@ from tunnelcloud.store import (
 )
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.changes import ChangeFeed
+from tunnelcloud.store.errors import StoreUnavailable
 from tunnelcloud.store.pods import Registration
 from tunnelcloud.store.session_reopening import reopen
 from tunnelcloud.store.transaction import Change, Resync, Transaction
@@ -72,6 +73,7 @@ class _Beat:
 
     :ivar now: the time by the database's clock.
     :ivar anew: the registration under which the pod had to register again.
+    :ivar reaped: how many sessions of dead pods were closed.
     """
 
     now: datetime
@@ -79,6 +81,7 @@ class _Beat:
     external_addresses: list[str]
     attached: Mapping[str, int] = field(factory=dict)
     anew: Registration | None = None
+    reaped: int = 0
 
 
 class Cluster:
@@ -117,6 +120,7 @@ class Cluster:
         self._external_addresses: tuple[str, ...] = ()
         self._attachments: Mapping[str, int] = {}
         self._noted: frozenset[str] | None = None
+        self._reaping = False
 
     def start(self, heard: Heard, pods_moved: Callable[[], None]) -> None:
         """Begin to hear of changes; both are called in the reactor's thread.
@@ -156,6 +160,19 @@ class Cluster:
         )
         beaten.addErrback(self._health.missed)
         return beaten.addCallback(self._met, probes, attached, timed)
+
+    async def _reap_on(self) -> None:
+        """Close the other records of dead pods: beside the heartbeats, which they would hold up."""
+        store, silent = self._store.within(BEAT_DEADLINE), SILENT_SECONDS
+        try:
+            while not self.stopping:
+                if await store.write(pods.reap, silent_seconds=silent) < pods.REAPED_AT_ONCE:
+                    break
+        except StoreUnavailable as error:
+            # The next heartbeat that closes as many goes on with it.
+            OUTAGES.tell(Failure(error), "records of pods that are gone can't be closed")
+        finally:
+            self._reaping = False
 
     def refusal(self) -> str:
         """Return why the pod refuses new sessions and channels; empty while it doesn't."""
@@ -258,6 +275,9 @@ class Cluster:
         self._attachments = found.attached
         if found.anew is not None:
             self._take_part_anew(found.anew)
+        if found.reaped == pods.REAPED_AT_ONCE and not self._reaping:
+            self._reaping = True
+            Deferred.fromCoroutine(self._reap_on())
         self._see(found.present)
         self._named(found.external_addresses)
 
@@ -301,14 +321,14 @@ def _beat(
         pods.probe(transaction, seat.pod_id, filler)
     if attached is not None:
         attached_connectors.note(transaction, seat.pod_id, attached)
-    if reaps:
-        pods.reap(transaction, silent_seconds=SILENT_SECONDS)
+    reaped = pods.reap(transaction, silent_seconds=SILENT_SECONDS) if reaps else 0
     return _Beat(
         transaction.now(),
         pods.alive(transaction),
         tunnels.external_addresses(transaction),
         attached_connectors.counts(transaction),
         anew,
+        reaped,
     )
 
 

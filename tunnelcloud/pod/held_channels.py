@@ -8,7 +8,7 @@ ends with its client.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from attrs import define, field
@@ -117,6 +117,7 @@ class HeldChannels:
         self._waiting: dict[tuple[str, ...], _Waiting] = {}
         self._by_request: dict[str, _Waiting] = {}
         self._of_user: dict[str, dict[tuple[str, ...], _Waiting]] = {}
+        self._lines: dict[str, dict[tuple[str | None, str], Sequence[str]]] = {}
 
     def __len__(self) -> int:
         return sum(len(one.channels) for one in self._waiting.values())
@@ -124,6 +125,7 @@ class HeldChannels:
     def hold(self, held: HeldChannel) -> None:
         """Let a channel wait; :meth:`let_go` ends that."""
         held.channel.user = held
+        self._lines.pop(held.session.user_id, None)
         waiting = self._waiting.get(held.key)
         first = waiting is None
         if waiting is None:
@@ -145,6 +147,7 @@ class HeldChannels:
         waiting = self._waiting.get(held.key)
         if waiting is None or held not in waiting.channels:
             return
+        self._lines.pop(held.session.user_id, None)
         timer = waiting.channels.pop(held)
         if timer.active():
             timer.cancel()
@@ -157,18 +160,26 @@ class HeldChannels:
             if waiting.request is not None:
                 self._by_request.pop(waiting.request.id, None)
 
-    def lines(self, user_id: str, tunnel_id: str | None) -> list[str]:
+    def lines(self, user_id: str, tunnel_id: str | None) -> Sequence[str]:
         """Say what a user's channels wait for, a line for each request.
+
+        Sessions ask each second: the same lines are given until something changes.
 
         :param tunnel_id: the only tunnel that matters; None for all.
         """
-        found = []
-        for waiting in self._of_user.get(user_id, {}).values():
-            first = next(iter(waiting.channels))
-            if waiting.request is not None and tunnel_id in (None, first.tunnel.id):
-                place = self._where(waiting.request)
-                found.append(waits_at(first.tunnel.name, first.policy, place))
-        return found
+        waiting = self._of_user.get(user_id)
+        if waiting is None:
+            return ()
+        kept, kind = self._lines.setdefault(user_id, {}), (tunnel_id, self.page())
+        if kind not in kept:
+            kept[kind] = tuple(self._make_lines(waiting.values(), tunnel_id))
+        return kept[kind]
+
+    def _make_lines(self, waiting: Iterable[_Waiting], tunnel_id: str | None) -> Iterator[str]:
+        for one in waiting:
+            first = next(iter(one.channels))
+            if one.request is not None and tunnel_id in (None, first.tunnel.id):
+                yield waits_at(first.tunnel.name, first.policy, self._where(one.request))
 
     def _where(self, request: ApprovalRequest) -> str:
         return f"{self.page()}/{request.id}"
@@ -204,6 +215,7 @@ class HeldChannels:
         waiting.request = request
         if waiting.channels:
             self._by_request[request.id] = waiting
+            self._lines.pop(next(iter(waiting.channels)).session.user_id, None)
         if request.status is not RequestStatus.REFUSED:
             return
         for held in tuple(waiting.channels):

@@ -26,7 +26,8 @@ _Rows = Sequence[TunnelRow]
 class _Listing:
     view: UserView
     rows: _Rows | None = None
-    waiting: list[Deferred[_Rows]] = field(factory=list)
+    waiting: dict[Deferred[_Rows], None] = field(factory=dict)
+    making: Deferred[_Rows] | None = None
 
 
 class Listings:
@@ -39,7 +40,7 @@ class Listings:
     def get(
         self, view: UserView, kind: Hashable, make: Callable[[], Deferred[_Rows]]
     ) -> Deferred[_Rows]:
-        """Give the rows of a view.
+        """Give the rows of a view; they aren't made any more once nobody waits for them.
 
         :param kind: what else the rows depend on.
         :param make: makes the rows.
@@ -50,20 +51,28 @@ class Listings:
         listing = self._kept.get(key)
         if listing is None or listing.view is not view:
             listing = self._kept[key] = _Listing(view)
-            make().addBoth(self._made, listing, key)
+            listing.making = make()
+            listing.making.addBoth(self._made, listing, key)
         if listing.rows is not None:
             return succeed(listing.rows)
-        answer: Deferred[_Rows] = Deferred()
-        listing.waiting.append(answer)
+        answer: Deferred[_Rows] = Deferred(lambda one: self._wait_no_more(one, listing, key))
+        listing.waiting[answer] = None
         return answer
 
+    def _wait_no_more(self, answer: Deferred[_Rows], listing: _Listing, key: Hashable) -> None:
+        del listing.waiting[answer]
+        if not listing.waiting and listing.making is not None:
+            self._forget(listing, key)
+            listing.making.cancel()
+
     def _made(self, outcome: _Rows | Failure, listing: _Listing, key: Hashable) -> None:
+        listing.making = None
         if isinstance(outcome, Failure):
             self._forget(listing, key)
         else:
             listing.rows = outcome
             self._clock.callLater(KEPT_SECONDS, self._forget, listing, key)
-        waiting, listing.waiting = listing.waiting, []
+        waiting, listing.waiting = listing.waiting, {}
         for answer in waiting:
             answer.callback(outcome)
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from tunnelcloud.domain.entities import Session
 from tunnelcloud.domain.objects.sites import Tunnel
+from tunnelcloud.net.places_of_users import PlacesOfUsers
 from tunnelcloud.pod.byte_rates import Counts
 from tunnelcloud.pod.channel_deadlines import Deadlines
 from tunnelcloud.pod.held_channels import HeldChannel
@@ -21,6 +22,7 @@ from tunnelcloud.pod.user_shares import CHANNELS, HELD, SESSIONS, Opens, Shares,
 from tunnelcloud.store.sessions import Traffic
 
 _DRAIN_POLL_SECONDS = 0.1
+_LISTS_OF_A_USER = 2
 POD_FULL = "this pod has too many connections open; try again later, or another pod"
 TOO_MANY_CHANNELS = "you have {share} connections open on this pod, which is your share; close some"
 POD_HOLDS_TOO_MANY = "too many connections wait for approvals on this pod; try again later"
@@ -36,6 +38,7 @@ class LiveSessions:
 
     :ivar deadlines: when to check which channels the clock ends.
     :ivar listings: a cache of rows that sessions were shown.
+    :ivar lists: have so many lists of a user in memory at a time.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LiveSessions:
         self._shown_traffic: Traffic = (0, 0)
         self.deadlines = Deadlines()
         self.listings = Listings(around.clock)
+        self.lists = PlacesOfUsers(around.clock, _LISTS_OF_A_USER)
 
     def begin(self, session: Session) -> LiveSession:
         """Add a session that was just written; the front door attaches its connection."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -18,6 +18,8 @@ from tunnelcloud.ssh.interfaces import DoctorStep, ISessionInformation, TunnelRo
 if TYPE_CHECKING:
     from tunnelcloud.pod.live_session import LiveSession
     from tunnelcloud.pod.live_sessions import LiveSessions
+
+T = TypeVar("T")
 
 TOO_MANY_CHECKS = "too many of your checks run or wait on this pod; try again when one is over"
 
@@ -54,6 +56,14 @@ class SessionInformation:
             return self._around.describe(view, self._session, tunnel, decision)
 
         return self._around.turns.map(row, tunnels)
+
+    def in_place(self, work: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> Deferred[T]:
+        """Do what keeps a list of tunnels in memory, when few others of its user do."""
+        return Deferred.fromCoroutine(self._registry.lists.run(self._session.user_id, work))
+
+    def in_turns(self, steps: Iterator[Deferred[None] | None]) -> Deferred[None]:
+        """Go through steps of about a millisecond, in turns with those of others."""
+        return self._around.turns.run(steps)
 
     def jump(self) -> str:
         """Give what ``ssh -J`` takes to come through this pod as this session did."""

@@ -67,7 +67,7 @@ class SessionParts:
         :param web_url: returns where people reach the portal, without a slash at the end.
         :param max_sessions: how many sessions this pod may have open.
         """
-        settings, turns = foundation.settings, Turns(reactor)
+        settings = foundation.settings
         self._foundation = foundation
         self._links = links
         self._views = views
@@ -89,7 +89,7 @@ class SessionParts:
                 now=now,
                 describe=self._describe,
                 doctor=self._examine,
-                turns=turns,
+                turns=Turns(reactor),
                 spread=spreading.run,
                 address=lambda: foundation.ssh_address,
                 held=self.held,
@@ -103,7 +103,7 @@ class SessionParts:
             self.sessions,
             views,
             reactor,
-            turns,
+            Turns(reactor),  # what ends doesn't wait for what is shown
             end_requests=cluster.end_requests,
             good_keys=cluster.good_keys,
             reconcile=cluster.reconcile,

@@ -26,13 +26,17 @@ class Turns:
             scheduler=lambda call: clock.callLater(0, call),
         )
 
-    def run(self, steps: Iterator[None]) -> Deferred[None]:
+    def run(self, steps: Iterator[Deferred[None] | None]) -> Deferred[None]:
         """Go through ``steps``; each is to take about 0.1 ms at most.
 
-        :return: fires when they are over, or fails as a step does.
+        A step may give what the next one waits for.
+
+        :return: fires when they are over, or fails as a step does; a cancellation stops them.
         """
-        done: Deferred[Any] = self._cooperator.coiterate(steps)
-        return done.addCallback(lambda _: None)
+        task = self._cooperator.cooperate(steps)
+        over: Deferred[None] = Deferred(lambda _: task.stop())
+        task.whenDone().addCallbacks(lambda _: over.callback(None), over.errback)
+        return over
 
     def map(self, make: Callable[[Any], T], things: Iterable[Any]) -> Deferred[Sequence[T]]:
         """Make something of each thing; what takes one turn at most is made at once."""

@@ -6,19 +6,27 @@ without control characters unless the client asked for a terminal.
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from tunnelcloud.channels.interfaces import IChannel, IChannelUser
 from tunnelcloud.channels.messages import Reader
 from tunnelcloud.net.escaping import escape
-from tunnelcloud.ssh.greeting_text import json_text, ls_json, ls_text, step_line, traffic_line
+from tunnelcloud.ssh.greeting_text import (
+    NO_TRAFFIC,
+    json_text,
+    ls_json,
+    ls_text,
+    step_line,
+    traffic_line,
+    traffic_text,
+)
 from tunnelcloud.ssh.interfaces import DoctorStep, ISessionInformation, TunnelTraffic
 from tunnelcloud.ssh.session_commands import (
     EXIT_FAILED,
@@ -36,10 +44,14 @@ from tunnelcloud.ssh.session_commands import (
 
 _CTRL_C, _CTRL_D = 3, 4
 _REFRESH_SECONDS = 1
-_NO_TRAFFIC = TunnelTraffic(0, 0, 0)
 _LEAVING = re.compile(rb"(?:\A|\n)[ \t\v\f]*(?:exit|logout|quit)[ \t\v\f]*\n")
 _LONGEST_LINE = 8192
 _MOST_UNSENT = 128 * 1024
+_READING_SECONDS = 60
+"""How long a list waits for a client that reads nothing: its rows stay in memory meanwhile."""
+
+_TALLEST = 200
+"""Lines of the tallest terminal whose counters are written over the last ones."""
 
 
 @implementer(IChannelUser)
@@ -69,7 +81,7 @@ class Greeting:
         self._refuses_subsystems = refuses_subsystems
         self._terminal = False
         self._height = 0
-        self._in_place = False
+        self._due = 0.0
         self._typed = b""
         self._started = False
         self._copies = False
@@ -166,6 +178,8 @@ class Greeting:
             self._refresh.cancel()
         if self._running is not None:
             self._running.cancel()
+        if self._room is not None:
+            self._room.cancel()
         self._ended(self)
 
     # Commands.
@@ -188,7 +202,12 @@ class Greeting:
             self._guarded(failure.raiseException)
 
     async def _run(self, command: Command) -> None:
-        self._exit(await self._perform(command))
+        try:
+            status = await self._perform(command)
+        except defer.TimeoutError:
+            self._room = None
+            status = EXIT_FAILED
+        self._exit(status)
 
     async def _perform(self, command: Command) -> int:
         match command:
@@ -219,54 +238,90 @@ class Greeting:
 
     async def _show_live(self) -> int:
         """Show the tunnels; then their traffic, until the client has had enough."""
+        names = await self._information.in_place(self._show_beginning)
+        if self._stopped is None:
+            return EXIT_OK
+        if self._refresh is None:
+            self._due = self._clock.seconds()
+            self._tick_later(names)
+        return await self._stopped
+
+    async def _show_beginning(self) -> Sequence[str]:
+        """Show the tunnels, and their traffic if the client still has input.
+
+        Nothing of the rows is kept: there may be thousands, and somebody may look for hours.
+
+        :return: the names of the tunnels whose counters are written over from now on; empty where
+            lines are added instead.
+        """
         rows = await self._information.tunnels()
         await self._show(self._print, ls_text(rows))
         if self._input_ended:
-            return EXIT_OK
+            return ()
         self._print("".join(f"{line}\n" for line in self._news()))
         self._print("\nTraffic of this session, until Ctrl-C:\n")
         self._ends_with_input = True
+        self._stopped = Deferred()
         names = [row.name for row in rows]
-        self._in_place = self._terminal and len(names) + 1 < self._height
-        self._show_traffic(names, first=True)
-        self._refresh = self._clock.callLater(_REFRESH_SECONDS, self._tick, names)
-        return await self._until_stopped()
+        if self._terminal and len(names) + 1 < min(self._height, _TALLEST):
+            self._write_over(names, first=True)
+            return names
+        self._shown = dict(self._information.traffic())
+        await self._show(self._print, traffic_text(names, self._shown))
+        return ()
+
+    def _tick_later(self, names: Sequence[str]) -> None:
+        """Show what has changed in a second; ``names`` as ``_show_beginning`` gives them."""
+        # At times of its own, so that those of many don't fall into one turn of the reactor.
+        now = self._clock.seconds()
+        self._due = max(self._due + _REFRESH_SECONDS, now)
+        self._refresh = self._clock.callLater(self._due - now, self._tick, names)
 
     def _tick(self, names: Sequence[str]) -> None:
-        self._refresh = self._clock.callLater(_REFRESH_SECONDS, self._tick, names)
+        self._tick_later(names)
         if not self._unsent:
-            self._guarded(self._show_traffic, names)
+            self._guarded(self._write_over if names else self._add_changes, names)
 
     def _news(self) -> Sequence[str]:
         """Give the lines about what waits that weren't there a moment ago."""
         told, self._told = self._told, self._information.waiting()
-        return [line for line in self._told if line not in told]
+        if told is self._told:
+            return ()
+        known = frozenset(told)
+        return [line for line in self._told if line not in known]
 
-    def _show_traffic(self, names: Sequence[str], first: bool = False) -> None:
-        """Write the counters, below what waits since the last time: over the last ones on a
-        terminal, else those that changed."""
+    def _write_over(self, names: Sequence[str], first: bool = False) -> None:
+        """Write all counters over the last ones, below what waits since then."""
         news = self._news()
         carried = self._information.traffic()
-        traffic = {name: carried.get(name, _NO_TRAFFIC) for name in names}
+        traffic = {name: carried.get(name, NO_TRAFFIC) for name in names}
         if traffic == self._shown and not news:
             return
-        if self._in_place:
-            up = "" if first else f"\x1b[{len(names)}A"
-            lines = [escape(line, _LONGEST_LINE) for line in news]
-            lines += [traffic_line(*item) for item in traffic.items()]
-            self._write(up + "".join(f"\x1b[K{line}\n" for line in lines))
-        else:
-            changed = [item for item in traffic.items() if item[1] != self._shown.get(item[0])]
-            lines = [*news, *(traffic_line(*item) for item in changed)]
-            self._print("".join(f"{line}\n" for line in lines))
+        up = "" if first else f"\x1b[{len(names)}A"
+        lines = [escape(line, _LONGEST_LINE) for line in news]
+        lines += [traffic_line(*item) for item in traffic.items()]
+        self._write(up + "".join(f"\x1b[K{line}\n" for line in lines))
         self._shown = traffic
 
+    def _add_changes(self, _: Sequence[str]) -> None:
+        """Write the counters that have changed, below what waits since then."""
+        news = self._news()
+        shown, self._shown = self._shown, dict(self._information.traffic())
+        changed = [
+            item for item in self._shown.items() if item[1] != shown.get(item[0], NO_TRAFFIC)
+        ]
+        lines = [*news, *(traffic_line(*item) for item in changed)]
+        self._print("".join(f"{line}\n" for line in lines))
+
     async def _list(self, as_json: bool) -> int:
-        rows = await self._information.tunnels()
-        if as_json:
-            await self._show(self._write, ls_json(rows))
-        else:
-            await self._show(self._print, ls_text(rows))
+        async def show() -> None:
+            rows = await self._information.tunnels()
+            if as_json:
+                await self._show(self._write, ls_json(rows))
+            else:
+                await self._show(self._print, ls_text(rows))
+
+        await self._information.in_place(show)
         return EXIT_OK
 
     async def _check(self, name: str, as_json: bool) -> int:
@@ -302,15 +357,23 @@ class Greeting:
     # Output.
 
     async def _show(self, write: Callable[[str], None], parts: Iterable[str]) -> None:
-        """Write a list, one part in each turn of the reactor, and no faster than the client
-        reads."""
-        for number, part in enumerate(parts):
-            if number:
-                await deferLater(self._clock, 0)
-            if self._unsent > _MOST_UNSENT:
-                self._room = Deferred()
-                await self._room
-            write(part)
+        """Write a list, a part at a time in turns with others, and no faster than the client
+        reads.
+
+        :raise TimeoutError: the client has read nothing for ``_READING_SECONDS``.
+        """
+
+        def steps() -> Iterator[Deferred[None] | None]:
+            for part in parts:
+                if self._unsent > _MOST_UNSENT:
+                    self._room = Deferred()
+                    yield self._room.addTimeout(_READING_SECONDS, self._clock)
+                if self._over:
+                    return
+                write(part)
+                yield None
+
+        await self._information.in_turns(steps())
 
     def _print(self, text: str) -> None:
         """Write lines without control characters."""

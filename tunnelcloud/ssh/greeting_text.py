@@ -1,15 +1,18 @@
 """The texts that ``ssh pod`` shows; pure."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from tunnelcloud.domain.quantities import bytes_text
 from tunnelcloud.net.escaping import escape
 from tunnelcloud.ssh.interfaces import DoctorStep, TunnelRow, TunnelTraffic
 
+_Row = TypeVar("_Row")
 _ROWS = 32
 """Rows of a list that are written in one turn of the reactor."""
+NO_TRAFFIC = TunnelTraffic(0, 0, 0)
 _WHICH_KEY = "\nssh tries the keys that it finds by itself: if yours is elsewhere, add -i FILE.\n"
 
 
@@ -42,8 +45,14 @@ def ls_json(rows: Sequence[TunnelRow]) -> Iterator[str]:
     yield "\n]\n"
 
 
-def _parts(rows: Sequence[TunnelRow]) -> Iterator[Sequence[TunnelRow]]:
+def _parts(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
     return (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
+
+
+def traffic_text(names: Sequence[str], carried: Mapping[str, TunnelTraffic]) -> Iterator[str]:
+    """Show what each tunnel carries, in parts of some lines each."""
+    for part in _parts(names):
+        yield "".join(f"{traffic_line(name, carried.get(name, NO_TRAFFIC))}\n" for name in part)
 
 
 def traffic_line(name: str, traffic: TunnelTraffic) -> str:

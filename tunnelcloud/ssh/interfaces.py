@@ -5,9 +5,9 @@ a token is good, which tunnels it opens and where a channel leads, behind ``IAcc
 ``ISessionAvatar``.  Nothing here knows a store, a link or a page.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.cred.error import UnauthorizedLogin
@@ -17,6 +17,8 @@ from zope.interface import Attribute, Interface
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.domain.names import Login, parse_login
 from tunnelcloud.domain.target_certificates import SeenCertificate
+
+T = TypeVar("T")
 
 
 @frozen
@@ -180,6 +182,15 @@ class ISessionInformation(Interface):
 
     def tunnels() -> "Deferred[Sequence[TunnelRow]]":
         """List the tunnels this session could open."""
+
+    def in_place(work: "Callable[[], Coroutine[Deferred[Any], Any, T]]") -> "Deferred[T]":
+        """Do what keeps a list of tunnels in memory, when few others of its user do."""
+
+    def in_turns(steps: "Iterator[Deferred[None] | None]") -> "Deferred[None]":
+        """Go through steps of about a millisecond, in turns with those of others.
+
+        A step may give what the next one waits for.
+        """
 
     def jump() -> str:
         """Give what ``ssh -J`` takes to come through this pod as this session did."""

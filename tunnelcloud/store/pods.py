@@ -232,17 +232,26 @@ def forget(transaction: Transaction, until: datetime, *, limit: int = 500) -> in
     return len(gone)
 
 
+REAPED_AT_ONCE = 100
+"""Sessions whose records one transaction closes.  Each takes four statements, and the heartbeat
+that does it has a few seconds: of thousands at once none would ever be closed."""
+
+
 def reap(transaction: Transaction, *, silent_seconds: float) -> int:
     """Close the open records of pods that were silent for too long (or were deleted).
 
     Several pods may do this at once: each record is closed by one of them.
 
-    :return: how many sessions there were.
+    :return: how many sessions there were, ``REAPED_AT_ONCE`` at most: with that many there may be
+        more.
     """
     since = transaction.now() - timedelta(seconds=silent_seconds)
     heard = select(table.c.id).where(table.c.last_seen_at >= since, table.c.stopped_at.is_(None))
     return sessions.end_all(
-        transaction, sessions_table.c.pod_id.not_in(heard), sessions.SERVED_IT_STOPPED
+        transaction,
+        sessions_table.c.pod_id.not_in(heard),
+        sessions.SERVED_IT_STOPPED,
+        limit=REAPED_AT_ONCE,
     )
 
 

@@ -201,9 +201,21 @@ def _tunnel_name(transaction: Transaction, tunnel_id: str | None) -> str | None:
     return name
 
 
-def end_all(transaction: Transaction, condition: ColumnElement[bool], reason: str) -> int:
-    """Close the records of all open sessions that a condition holds for; say how many."""
+def end_all(
+    transaction: Transaction,
+    condition: ColumnElement[bool],
+    reason: str,
+    *,
+    limit: int | None = None,
+) -> int:
+    """Close the records of all open sessions that a condition holds for.
+
+    :param limit: how many at most, of those that nobody else closes at the moment.
+    :return: how many there were.
+    """
     query = select(table.c.id).where(table.c.ended_at.is_(None), condition)
+    if limit is not None:
+        query = query.limit(limit).with_for_update(skip_locked=True)
     found = transaction.connection.execute(query).scalars().all()
     return sum(end(transaction, session_id, reason=reason) for session_id in found)
 

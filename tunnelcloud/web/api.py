@@ -20,6 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from tunnelcloud.domain.objects.users import Role
+from tunnelcloud.net.places_of_users import PlacesOfUsers
 from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.store.asynchronous import Deeds
 from tunnelcloud.web import problems
@@ -30,7 +31,6 @@ from tunnelcloud.web.http_limits import count_as_users
 from tunnelcloud.web.log_redaction import logged_path
 from tunnelcloud.web.models.plain_values import plain_values
 from tunnelcloud.web.problems import Problem
-from tunnelcloud.web.request_concurrency import Users
 from tunnelcloud.web.routes import (
     LINES_TYPE,
     Call,
@@ -84,7 +84,7 @@ class ApiResource(Resource):
         clock: IReactorTime,
         worker: Worker,
         showing: Worker,
-        users: Users,
+        users: PlacesOfUsers,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._table = table

@@ -8,11 +8,9 @@ known which user asks, the others of the same user.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 MOST_IN_WORK = 32
@@ -25,8 +23,6 @@ Each may have all of the user's tunnels in memory, which are 8 to 16 MiB where t
 long answer is in work until its client has read it, as all of it is in memory until then."""
 
 _MOST_RESTING = 1000
-
-_Answer = TypeVar("_Answer")
 
 
 class Waiting(Protocol):
@@ -123,72 +119,3 @@ class Parties:
                 self._waiting[party] = waiting  # behind the others
             self._go_on(request, party)
         self._turn_soon()
-
-
-class Users:
-    """The requests of users who have signed in, by whose they are.
-
-    :param clock: the reactor's.
-    """
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._counts: Counter[str] = Counter()
-        self._waiting: dict[str, dict[Deferred[None], None]] = {}
-
-    async def run(
-        self,
-        user_id: str,
-        work: Callable[[], Coroutine[Deferred[Any], Any, _Answer]],
-        until: Callable[[_Answer], Deferred[Any] | None] = lambda _: None,
-    ) -> _Answer:
-        """Do what a request asks for, now or when others of its user are over.
-
-        Who gives up waits no more.
-
-        :param until: tells when an answer is over; None if it is so once it is made.
-        """
-        if self._counts[user_id] < MOST_OF_A_USER:
-            self._counts[user_id] += 1
-        else:
-            place: Deferred[None] = Deferred(lambda given_up: self._wait_no_more(user_id, given_up))
-            self._waiting.setdefault(user_id, {})[place] = None
-            await place
-        try:
-            answer = await work()
-        except BaseException:
-            self._end(user_id)
-            raise
-        ended = until(answer)
-        if ended is None:
-            self._end(user_id)
-        else:
-            ended.addBoth(lambda _: self._end(user_id))
-        return answer
-
-    def _end(self, user_id: str) -> None:
-        if user_id in self._waiting:
-            self._clock.callLater(0, self._pass_on, user_id)
-        else:
-            self._leave(user_id)
-
-    def _pass_on(self, user_id: str) -> None:
-        """Give the place of a request that is over to the next."""
-        waiting = self._waiting.get(user_id)
-        if waiting is None:
-            self._leave(user_id)
-            return
-        place = next(iter(waiting))
-        self._wait_no_more(user_id, place)
-        place.callback(None)
-
-    def _wait_no_more(self, user_id: str, place: Deferred[None]) -> None:
-        waiting = self._waiting[user_id]
-        del waiting[place]
-        if not waiting:
-            del self._waiting[user_id]
-
-    def _leave(self, user_id: str) -> None:
-        self._counts[user_id] -= 1
-        if not self._counts[user_id]:
-            del self._counts[user_id]

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.net.fetching import Fetch, no_way_out
+from tunnelcloud.net.places_of_users import PlacesOfUsers
 from tunnelcloud.pki.sealing import Sealer, passing_sealer
 from tunnelcloud.store.asynchronous import AsyncStore
 from tunnelcloud.store.transaction import Actor, Change, Resync
@@ -24,7 +25,7 @@ from tunnelcloud.web.portal.password_attempts import SignInAttempts
 from tunnelcloud.web.portal.shared_attempts import SharedAttempts
 from tunnelcloud.web.problems import forbidden
 from tunnelcloud.web.proxies import ProxySightings
-from tunnelcloud.web.request_concurrency import Users
+from tunnelcloud.web.request_concurrency import MOST_OF_A_USER
 from tunnelcloud.web.routes import ADMINS, EVERYBODY, READERS, Call, Caller
 from tunnelcloud.web.worker import Worker
 
@@ -71,7 +72,7 @@ class ApiContext:
     attempts: SignInAttempts = field(init=False)
     shared_attempts: SharedAttempts = field(init=False)
     paces: Paces = field(init=False)
-    users: Users = field(init=False)
+    users: PlacesOfUsers = field(init=False)
     worker: Worker = field(init=False)
     planner: Worker = field(init=False)
     showing: Worker = field(init=False)
@@ -91,8 +92,8 @@ class ApiContext:
         return Paces(self.clock)
 
     @users.default
-    def _make_users(self) -> Users:
-        return Users(self.clock)
+    def _make_users(self) -> PlacesOfUsers:
+        return PlacesOfUsers(self.clock, MOST_OF_A_USER)
 
     @showing.default
     def _make_showing(self) -> Worker:
