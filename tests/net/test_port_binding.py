@@ -1,16 +1,18 @@
 """Several pods of one machine answer on one port."""
 
 import socket
+import sys
 from pathlib import Path
 
 from twisted.internet import reactor, ssl
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from tests.pod.certificates import write_certificate
 from tunnelcloud.daemon import CannotServe
 from tunnelcloud.net.handshake_queue import HandshakeQueue
-from tunnelcloud.net.port_binding import ACCEPTS_A_TURN, Binder
+from tunnelcloud.net.port_binding import ACCEPTS_A_TURN, BACKLOG, Binder
 from tunnelcloud.net.spreading import Spreading
 from tunnelcloud.pod.bound_ports import Listeners
 
@@ -69,6 +71,17 @@ class AcceptTests(TestCase):
 
     def binder(self, shared=False):
         return Binder(reactor, shared, HandshakeQueue(reactor), Spreading(reactor))
+
+    def test_a_burst_waits_in_the_kernel(self):
+        """Of 200 connections at one moment none is lost, whether or not a description says more."""
+        for text in ("tcp:0:interface=127.0.0.1", "tcp:0:interface=127.0.0.1:backlog=5"):
+            endpoint = serverFromString(self.binder(), text)
+            port = self.successResultOf(endpoint.listen(Factory()))
+            self.addCleanup(port.stopListening)
+            # Of a socket that listens, struct tcp_info has its backlog in place of tcpi_sacked.
+            info = port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+            most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+            self.assertEqual(int.from_bytes(info[28:32], sys.byteorder), min(BACKLOG, most))
 
     def see_few(self, listen):
         """See that a port accepts few in a turn, and each of them in the end.

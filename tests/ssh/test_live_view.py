@@ -184,7 +184,7 @@ class LiveTests(GreetingCase):
 
     def test_a_client_that_reads_nothing(self) -> None:
         self.patch(greeting, "_READING_SECONDS", 5)
-        self.many(20_000)
+        self.many(200_000)
         rows = weakref.ref(self.avatar.rows)
         self.run_command("ls")
         self.avatar.rows = ()

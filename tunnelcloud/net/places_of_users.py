@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class PlacesOfUsers:
-    """So many pieces of work of each user are under way at a time; others of the user wait.
+    """Lets a limited number of each user's pieces of work be under way; the user's others wait.
 
     :param clock: the reactor's.
-    :param most: how many.
+    :param most: how many of a user's are under way at a time.
     """
 
     def __init__(self, clock: IReactorTime, most: int) -> None:

@@ -42,6 +42,11 @@ class _SharedPort(_PatientPort):
         return made
 
 
+BACKLOG = 1024
+"""How many connections the kernel keeps until the reactor takes them.  Twisted's 50 are filled by
+one stranger between two turns, and whoever comes then tries again a second later."""
+
+
 @frozen
 class Binder:
     """A reactor for endpoint descriptions; all but what is said here is the reactor's own.
@@ -60,9 +65,10 @@ class Binder:
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""
     ) -> Any:
-        """Listen as ``IReactorTCP.listenTCP`` does."""
+        """Listen as ``IReactorTCP.listenTCP`` does, but with ``BACKLOG`` at least."""
         kind = _SharedPort if self.is_shared else _PatientPort
-        listening = kind(port, factory, backlog, interface, self._reactor)
+        waiting = max(backlog, BACKLOG)
+        listening = kind(port, factory, waiting, interface, self._reactor)
         listening.endings = self.endings
         listening.startListening()
         return listening

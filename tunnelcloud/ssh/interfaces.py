@@ -7,7 +7,7 @@ a token is good, which tunnels it opens and where a channel leads, behind ``IAcc
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import frozen
 from twisted.cred.error import UnauthorizedLogin
@@ -17,8 +17,6 @@ from zope.interface import Attribute, Interface
 from tunnelcloud.channels.interfaces import IChannel
 from tunnelcloud.domain.names import Login, parse_login
 from tunnelcloud.domain.target_certificates import SeenCertificate
-
-T = TypeVar("T")
 
 
 @frozen
@@ -183,7 +181,7 @@ class ISessionInformation(Interface):
     def tunnels() -> "Deferred[Sequence[TunnelRow]]":
         """List the tunnels this session could open."""
 
-    def in_place(work: "Callable[[], Coroutine[Deferred[Any], Any, T]]") -> "Deferred[T]":
+    def in_place(work: "Callable[[], Coroutine[Deferred[Any], Any, Any]]") -> "Deferred[Any]":
         """Do what keeps a list of tunnels in memory, when few others of its user do."""
 
     def in_turns(steps: "Iterator[Deferred[None] | None]") -> "Deferred[None]":

@@ -21,6 +21,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.server import Request
 
 from tunnelcloud.domain.addresses import Network, is_loopback, is_within, party_of
+from tunnelcloud.net.round_robin import CAUSER
 from tunnelcloud.web.problems import CONTENT_TYPE, Problem
 from tunnelcloud.web.proxies import ProxySightings, client_host
 from tunnelcloud.web.request_concurrency import Parties
@@ -97,6 +98,7 @@ class LimitedRequest(Request):
     _received = 0
     _chunks: int | None = None  # of a body that comes in chunks
     _limit = MAX_FORM
+    _vouch: Vouch | None = None
     _is_asking = False  # whether the body may be big
     _asked: Deferred[None] | None = None
     _party = ""
@@ -142,17 +144,21 @@ class LimitedRequest(Request):
         channel = self._connection
         if length is None:
             channel.limit_trailers()
-        vouch = channel.site.big_bodies.get(channel.asked_path)
-        if vouch is not None and (length is None or length > MAX_FORM):
-            self._is_asking = True
-            self._asked = Deferred.fromCoroutine(self._ask(vouch))
-            self._asked.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        self._vouch = channel.site.big_bodies.get(channel.asked_path)
         if channel.site.proxies and any(map(self.requestHeaders.hasHeader, _TELLS_CLIENT)):
             # If it can't be read, the request is refused once it has come as a whole.
             with suppress(UnicodeDecodeError):
                 channel.comes_from(self.getClientAddress())
 
+    def _begin_to_ask(self, vouch: Vouch) -> None:
+        """Read no more of the body until it is known who sends it."""
+        self._connection.hold(True)
+        self._is_asking = True
+        self._asked = Deferred.fromCoroutine(self._ask(vouch))
+        self._asked.addErrback(lambda failure: failure.trap(CancelledError) and None)
+
     async def _ask(self, vouch: Vouch) -> None:
+        CAUSER.set(party_of(getattr(self.getClientAddress(), "host", "")))
         may_be_big = await vouch(self)
         if not self._is_asking:
             return
@@ -250,10 +256,11 @@ class LimitedRequest(Request):
                 raise HangUp
         before = self._received
         self._received += len(data)
+        if self._received > self._limit and self._vouch is not None:
+            vouch, self._vouch = self._vouch, None
+            self._begin_to_ask(vouch)
         if self._received <= self._limit or self._is_asking:
             super().handleContentChunk(data)
-            if self._received > self._limit:
-                self._connection.hold(True)
             return
         self._discard()
         if before <= _MAX_DISCARDED < self._received:
