@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tunnelcloud.domain.schedule import BadWindow, _openings_around, parse_window
+from tunnelcloud.domain.schedule import (
+    BadWindow,
+    _openings_around,
+    first_opening,
+    never_opens,
+    parse_window,
+    read_window,
+)
 
 NONE = (
     "Nowhere/Town", "europe/paris", "../UTC", "/etc/passwd", "Europe", "posix/UTC", "right/UTC",
@@ -35,6 +42,24 @@ class ZoneTests(SynchronousTestCase):
         self.patch(os, "walk", walk)
         parse_window(window("Asia/Kathmandu"))
         self.assertRaises(BadWindow, parse_window, window("Nowhere"))
+
+
+class UnknownZoneTests(SynchronousTestCase):
+    """An upgrade of the machine may take a zone away, and another pod may know more of them."""
+
+    def test_it_never_opens(self):
+        unknown = read_window("Mon-Sun 00:00-24:00 US/Gonezone")
+        self.assertEqual(str(unknown), "Mon-Sun 00:00-24:00 US/Gonezone")
+        now = datetime(2026, 3, 2, 9, tzinfo=UTC)
+        self.assertIsNone(unknown.open_until(now))
+        self.assertIsNone(first_opening([unknown], now))
+        known = parse_window("Tue 09:00-10:00 UTC")
+        self.assertEqual(first_opening([unknown, known], now), now + timedelta(days=1))
+        self.assertEqual(
+            never_opens([unknown]),
+            "closed, since the pod doesn't know the time zone of its hours: US/Gonezone",
+        )
+        self.assertRaises(BadWindow, parse_window, str(unknown))
 
 
 class ManyTunnelsTests(SynchronousTestCase):

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.domain.values import NOW, grant, policy, tunnel, view
 from tests.pod.fakes import Connection, Link, World
 from tunnelcloud.domain.objects.policies import Approval
-from tunnelcloud.pod.enforcement import RETRY_SECONDS, Enforcement
+from tunnelcloud.domain.schedule import BadWindow
+from tunnelcloud.pod.enforcement import RETRY_SECONDS, UNREAD, Enforcement
 from tunnelcloud.pod.live_session import NOTHING_LEFT, LiveSession
 from tunnelcloud.pod.user_views import Views
 from tunnelcloud.pod.work_in_turns import STEPS, Turns
@@ -149,6 +150,29 @@ class FailedReadTests(EnforcementCase):
         self.assertEqual(connection.ended, [])
         self.wait()
         self.assertEqual(connection.ended, [NOTHING_LEFT])
+
+    def test_a_view_that_stays_unreadable(self):
+        """What was taken away from its user may not go on for ever."""
+        connection = self.begin()
+        self.enforcement._longest_unread = 60
+        self.enforcement._views._load = lambda _: fail(BadWindow("an unreadable row"))
+        self.hear(Change("tunnel", "tun_db", True, ("tun_db",)))
+        for _ in range(5):
+            self.wait()
+        self.assertEqual(connection.ended, [])
+        self.wait()
+        self.assertEqual(connection.ended, [UNREAD.format(60)])
+        self.assertEqual(self.enforcement._unread_since, {})
+        self.flushLoggedErrors(BadWindow)
+
+    def test_a_view_that_is_readable_again(self):
+        connection = self.begin()
+        self.enforcement._longest_unread = 60
+        self.enforcement._views._load = self.fail_once("load")
+        self.hear(Change("tunnel", "tun_db", True, ("tun_db",)))
+        for _ in range(10):
+            self.wait()
+        self.assertEqual((connection.ended, self.enforcement._unread_since), ([], {}))
 
     def test_what_somebody_wants_ended(self):
         connection = self.begin()

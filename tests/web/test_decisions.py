@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import update
+
 from tests.web.support import NOW, ApiTestCase
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.domain.target_certificates import SeenCertificate
 from tunnelcloud.ssh.interfaces import DoctorStep
-from tunnelcloud.store import users
+from tunnelcloud.store import schema, users
 from tunnelcloud.web.interfaces import LastCheck, Usage
 
 
@@ -44,6 +46,18 @@ class DecisionTests(ApiTestCase):
         self.assertNotIn("you", found["reason"])
         self.api("PATCH", f"/users/{self.user['id']}", {"blocked": True})
         self.assertIn("user alice is blocked", self.explain()["reason"])
+
+    def test_hours_in_a_zone_that_this_machine_has_lost(self):
+        policy = self.api("POST", "/policies", {"name": "p", "windows": ["Mon 09:00-18:00 GB"]})
+        self.assign(self.tunnel, self.user, policy_id=policy["id"])
+        change = update(schema.policies).values(windows=["Mon 09:00-18:00 US/Gone"])
+        self.store.write(lambda transaction: transaction.connection.execute(change))
+        zone = "db: closed, since the pod doesn't know the time zone of its hours: US/Gone"
+        self.assertEqual(self.explain()["reason"], zone)
+        [shown] = self.api("GET", "/policies")["items"]
+        self.assertEqual(shown["windows"], ["Mon 09:00-18:00 US/Gone"])
+        self.assertIn("US/Gone", self.ask("GET", "/api/v1/export").body.decode())
+        self.api("PATCH", f"/policies/{policy['id']}", {"title": "Hours"})
 
     def test_limits_count_what_is_open(self):
         policy = self.api("POST", "/policies", {"name": "few", "max_channels": 2})

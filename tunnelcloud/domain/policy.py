@@ -17,7 +17,7 @@ from tunnelcloud.domain.names import match_destination, ports_text, usable
 from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.objects.sites import Tunnel
 from tunnelcloud.domain.policy_sentences import length_of_time
-from tunnelcloud.domain.schedule import DAYS
+from tunnelcloud.domain.schedule import DAYS, first_opening, never_opens
 from tunnelcloud.domain.session_limits import Limits, session_limits
 from tunnelcloud.domain.ssh_command import bracketed
 from tunnelcloud.domain.user_limits import channels_text, sessions_text
@@ -407,7 +407,9 @@ def _window_rule(policy: Policy, tunnel: Tunnel, ask: Ask) -> _Condition:
     ends = [end for window in policy.windows if (end := window.open_until(ask.at)) is not None]
     if ends:
         return "window", True, f"{tunnel.name}: open until {_weekly(max(ends))}"
-    opening = min(window.next_opening(ask.at) for window in policy.windows)
+    opening = first_opening(policy.windows, ask.at)
+    if opening is None:
+        return "window", False, f"{tunnel.name}: {never_opens(policy.windows)}"
     return "window", False, f"{tunnel.name}: opens {_weekly(opening)}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tunnelcloud.domain.durations import length_text
 from tunnelcloud.domain.objects.policies import Approval, Policy
 from tunnelcloud.domain.quantities import counted
-from tunnelcloud.domain.schedule import DAYS, parse_window
+from tunnelcloud.domain.schedule import DAYS, first_opening, never_opens, read_window
 
 _EN_DASH = "\N{EN DASH}"
 _DAYS = {"Mon-Fri": "weekdays", "Mon-Sun": "every day", "Sat,Sun": "weekends"}
@@ -49,7 +49,7 @@ def waiting_text(tunnel_name: str, user_name: str, policy: Policy, approvers: st
 
 def _window(text: str) -> str:
     """Word a window; one that goes over midnight says that it ends on the day after."""
-    window = parse_window(text)
+    window = read_window(text)
     days, rest = str(window).split(" ", 1)
     times, zone = rest.split(" ", 1)
     days = _DAYS.get(days, days)
@@ -109,7 +109,9 @@ def standing_sentence(policy: Policy, at: datetime) -> str:
     if ends:
         return f"It is open now, until {_weekly(max(ends))}."
     if policy.windows:
-        opening = min(one.next_opening(at) for one in policy.windows)
+        opening = first_opening(policy.windows, at)
+        if opening is None:
+            return f"It is {never_opens(policy.windows)}."
         return f"It is closed now, and opens {_weekly(opening)}."
     return ""
 

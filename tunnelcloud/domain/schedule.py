@@ -6,6 +6,7 @@ Pure: what time it is comes in as an argument.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -31,7 +32,8 @@ class BadWindow(ValueError):
 class Window:
     """Days of the week (0 is Monday) and wall-clock times in a zone.
 
-    ``end`` at or before ``start`` means that the window ends on the next day.
+    ``end`` at or before ``start`` means that the window ends on the next day.  A window whose zone
+    this machine doesn't know never opens: others wrote it, or an upgrade took the zone away.
     """
 
     days: tuple[int, ...]
@@ -50,12 +52,26 @@ class Window:
                 return one.end
         return None
 
-    def next_opening(self, at: datetime) -> datetime:
-        """Say when the window opens next after ``at``, in its own zone."""
-        return next(one.start for one in self._openings(at) if one.begins > at)
+    def next_opening(self, at: datetime) -> datetime | None:
+        """Say when the window opens next after ``at``, in its own zone; None if it never does."""
+        return next((one.start for one in self._openings(at) if one.begins > at), None)
 
     def _openings(self, at: datetime) -> tuple[_Opening, ...]:
+        if not _is_zone(self.zone):
+            return ()
         return _openings_around(self, at.astimezone(ZoneInfo(self.zone)).date())
+
+
+def first_opening(windows: Iterable[Window], at: datetime) -> datetime | None:
+    """Say when the first of some windows opens after ``at``; None if none ever does."""
+    openings = (one.next_opening(at) for one in windows)
+    return min((one for one in openings if one is not None), default=None)
+
+
+def never_opens(windows: Iterable[Window]) -> str:
+    """Say why none of some windows ever opens: this machine doesn't know their zones."""
+    zones = ", ".join(sorted({one.zone for one in windows}))
+    return f"closed, since the pod doesn't know the time zone of its hours: {zones}"
 
 
 @frozen
@@ -150,6 +166,7 @@ _COPIES = ("posix", "posixrules", "right")
 """Where a machine may keep the zones a second time, with leap seconds or without."""
 
 
+@lru_cache(1024)
 def _is_zone(name: str) -> bool:
     """Tell whether a zone has this name, by its one file: a list of all walks through hundreds."""
     if name.partition("/")[0] in _COPIES:
@@ -166,6 +183,19 @@ def parse_window(text: str) -> Window:
 
     :raise BadWindow: with what to write instead.
     """
+    window = read_window(text)
+    if not _is_zone(window.zone):
+        raise BadWindow(
+            f"{window.zone[:60]!r} is not a time zone: use an IANA name such as Europe/Paris or UTC"
+        )
+    return window
+
+
+def read_window(text: str) -> Window:
+    """Read a window that was kept, whatever its zone: see ``Window``.
+
+    :raise BadWindow: it isn't one.
+    """
     match = _WINDOW.fullmatch(text.strip())
     if match is None:
         raise BadWindow(
@@ -177,11 +207,6 @@ def parse_window(text: str) -> Window:
         start = _parse_day(first)
         stop = _parse_day(last) if dash else start
         days.update((start + step) % 7 for step in range((stop - start) % 7 + 1))
-    if not _is_zone(match["zone"]):
-        raise BadWindow(
-            f"{match['zone'][:60]!r} is not a time zone: use an IANA name such as Europe/Paris"
-            " or UTC"
-        )
     return Window(
         days=tuple(sorted(days)),
         start=_parse_time(match["start"]),

@@ -31,6 +31,7 @@ _SWEEPS_HEARD = 5
 """For how many sweeps a notice of a key or a session is kept: it may arrive before the answer to
 the transaction that began the session."""
 
+UNREAD = "this pod hasn't been able to read what you may open for {:g} s; connect again"
 _KEY_REVOKED = "the key was revoked"
 _KEY_EXPIRED = "the key has expired"
 _OF_VIEWS = frozenset({"user", "tunnel", "group", "assignment", "policy", "site", "grant"})
@@ -63,6 +64,8 @@ class Enforcement:
         them is to be ended instead.
     :param review_links: looks again at the right of connectors to be attached: of those that
         some ids (of connectors and sites) concern, or of all.
+    :param longest_unread: for how many seconds the sessions of a user go on whose view has changed
+        and can't be read; 0 for ever.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Enforcement:
         good_keys: Callable[[Collection[str]], Deferred[frozenset[str]]],
         reconcile: Callable[[], Deferred[list[EndRequest]]],
         review_links: Callable[[Collection[str] | None], Deferred[None]],
+        longest_unread: float = 0,
     ) -> None:
         self._sessions = sessions
         self._views = views
@@ -89,6 +93,8 @@ class Enforcement:
         self._heard: _Heard | None = None
         self._rechecking: set[str] = set()
         self._retry: IDelayedCall | None = None
+        self._longest_unread = longest_unread
+        self._unread_since: dict[str, float] = {}
 
     def changed(self, change: Change | Resync) -> None:
         """Hear of a change from the change feed; called in the reactor's thread.
@@ -165,7 +171,20 @@ class Enforcement:
 
     def _rechecked(self, outcome: UserView | Failure, user_id: str) -> UserView | Failure:
         self._rechecking.discard(user_id)
+        if isinstance(outcome, Failure) and not outcome.check(LookupError):
+            self._end_if_unread(user_id)
+        else:
+            self._unread_since.pop(user_id, None)
         return outcome
+
+    def _end_if_unread(self, user_id: str) -> None:
+        """End the sessions of a user once nobody has known for long what they may open."""
+        now = self._clock.seconds()
+        since = self._unread_since.setdefault(user_id, now)
+        if self._longest_unread and now - since >= self._longest_unread:
+            del self._unread_since[user_id]
+            for live in self._sessions.of_user(user_id):
+                live.end(UNREAD.format(self._longest_unread))
 
     def _apply(self, view: UserView) -> Deferred[None]:
         return self._turns.run(self._steps(view))

@@ -108,6 +108,7 @@ class SessionParts:
             good_keys=cluster.good_keys,
             reconcile=cluster.reconcile,
             review_links=connectors.attendant.review,
+            longest_unread=settings.database.max_blind,
         )
         self._expired_keys = ExpiredKeys(store, self.enforcement.keys_expired)
         self._blind_limit = BlindLimit(

@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from tunnelcloud.domain.entities import ID_PREFIXES, Method, new_id, read_id, write_id
 from tunnelcloud.domain.objects.sites import PortRange
-from tunnelcloud.domain.schedule import Window, parse_window
+from tunnelcloud.domain.schedule import Window, read_window
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDED = EPOCH
@@ -209,7 +209,7 @@ def _encode_windows(windows: tuple[Window, ...]) -> list[str]:
 
 
 def _decode_windows(encoded: list[str]) -> tuple[Window, ...]:
-    return tuple(parse_window(text) for text in encoded)
+    return tuple(read_window(text) for text in encoded)
 
 
 def _decode_methods(encoded: list[str]) -> frozenset[Method]:
