@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from attrs import evolve
 from sqlalchemy import select
 
 from tests.store.databases import PostgresCase, SQLiteCase
 from tests.store.material import MovingClock, make_world
+from tests.store.plans import statements_of
 from tunnelcloud.domain.names import read_user_name
 from tunnelcloud.domain.objects.identity_providers import LinkBy
 from tunnelcloud.domain.objects.users import Role
@@ -169,6 +172,43 @@ class IdentityContract:
         self.assertEqual(self.store.read(users.get, carol.id), carol)
         self.assertEqual(self.subjects(carol), [])
         self.assertEqual(self.command_lines(), [dora.id])
+
+    def test_ending_many_takes_as_many_statements_as_ending_few(self):
+        """Others' logins wait for it: of 4,000 people it took twelve seconds."""
+        backend = self.store.backend
+        engine = backend._writer if self.url == "sqlite" else backend._writers
+        ways = (identity_providers.update, {"enabled": False}), (identity_providers.delete,)
+        counts = []
+        for number, (people, (way, *rest)) in enumerate(product((3, 6), ways)):
+            provider = self.make(
+                f"corp-{number}", issuer=f"https://{number}.example.com", create_users=True
+            )
+            for person in range(people):
+                name = f"person-{number}-{person}"
+                who = self.enter(provider, subject=name, name=name, email=None, groups=None)
+                self.let_a_command_line_in(who)
+                for sign_in in range(2):
+                    self.store.write(
+                        web_sessions.create,
+                        user_id=who.id,
+                        secret_hash=f"{name} {sign_in}".encode(),
+                        lifetime_seconds=600,
+                        method="corp",
+                        source_ip="192.0.2.1",
+                        user_agent="x",
+                        provider_id=provider.id,
+                    )
+            counts.append(statements_of(engine, self.store.write, way, provider.id, *rest))
+            for event, wanted in (("web_login.ended", 2), ("user.access_ended", 1)):
+                found = self.store.read(audit.list_page, event=event, limit=200).items
+                of_these = [
+                    one
+                    for one in found
+                    if (one.event.user_name or "").startswith(f"person-{number}-")
+                ]
+                self.assertEqual(len(of_these), wanted * people)
+        self.assertEqual(counts[:2], counts[2:])
+        self.assertEqual(self.command_lines(), [])
 
     def let_a_command_line_in(self, user):
         self.store.acting(Actor(user.name, user.id)).write(

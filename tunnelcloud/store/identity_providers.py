@@ -9,11 +9,11 @@ from sqlalchemy import select, union
 from sqlalchemy import update as update_rows
 
 from tunnelcloud.domain.objects.identity_providers import IdentityProvider
-from tunnelcloud.store import users, web_sessions
+from tunnelcloud.store import web_sessions
 from tunnelcloud.store.errors import InvalidReference, NotFound
 from tunnelcloud.store.filters import equals, searches
 from tunnelcloud.store.object_writes import Aggregate
-from tunnelcloud.store.revocations import Cause, end_access
+from tunnelcloud.store.revocations import Cause, end_command_lines
 from tunnelcloud.store.schema import api_tokens, device_logins, groups, identities
 from tunnelcloud.store.schema import identity_providers as table
 from tunnelcloud.store.transaction import Actor, Transaction
@@ -93,6 +93,7 @@ def delete(
     """
     PROVIDERS.lock(transaction, provider_id, expected_version)
     _end_command_lines(transaction, provider_id)
+    web_sessions.end_through(transaction, provider_id, reason="the provider was deleted")
     return PROVIDERS.delete(transaction, provider_id)
 
 
@@ -100,10 +101,9 @@ def _end_command_lines(transaction: Transaction, provider_id: str) -> None:
     """End the command lines of everybody whom a provider may have vouched for."""
     linked = select(identities.c.user_id).where(identities.c.provider_id == provider_id)
     signed_in = union(select(api_tokens.c.made_by_id), select(device_logins.c.user_id))
-    theirs = linked.where(identities.c.user_id.in_(signed_in)).distinct()
-    for user_id in transaction.connection.execute(theirs).scalars().all():
-        user = users.USERS.lock(transaction, user_id)
-        end_access(transaction, user, Cause.PROVIDER_ENDED)
+    end_command_lines(
+        transaction, linked.where(identities.c.user_id.in_(signed_in)), Cause.PROVIDER_ENDED
+    )
 
 
 def sealed_client_secret(transaction: Transaction, provider_id: str) -> bytes | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Select, Table, delete, func, select, update
 
 from tunnelcloud.domain.approvals import RequestStatus
 from tunnelcloud.domain.entities import SessionMethod
@@ -134,6 +134,45 @@ def end_access(
                 data={"cause": cause.value, "ended": ended},
             )
         )
+
+
+def end_command_lines(transaction: Transaction, whose: Select[tuple[str]], cause: Cause) -> None:
+    """End the command lines of many users, as ``end_access`` does of one, in a few statements.
+
+    :param whose: selects the users' ids.
+    """
+    assert ENDS[cause] == _OF_COMMAND_LINES, "nothing else of theirs is ended here"
+    locking = select(users.c.id, users.c.name).where(users.c.id.in_(whose)).order_by(users.c.id)
+    names = {row.id: row.name for row in transaction.connection.execute(locking.with_for_update())}
+    tokens_ended = (
+        delete(api_tokens)
+        .where(api_tokens.c.user_id.in_(whose), api_tokens.c.made_by_id == api_tokens.c.user_id)
+        .returning(api_tokens.c.user_id)
+    )
+    logins_denied = (
+        update(device_logins)
+        .where(device_logins.c.user_id.in_(whose), device_logins.c.denied.is_(False))
+        .values(denied=True)
+        .returning(device_logins.c.user_id)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    # In this order: which users are meant may be told by what is deleted here.
+    for hold, ending in ((Hold.DEVICE_LOGINS, logins_denied), (Hold.COMMAND_LINES, tokens_ended)):
+        for user_id in transaction.connection.execute(ending).scalars().all():
+            of_user = counts.setdefault(user_id, {})
+            of_user[hold.value] = of_user.get(hold.value, 0) + 1
+    transaction.audit_all(
+        [
+            AuditEvent(
+                "user.access_ended",
+                user_id=user_id,
+                user_name=names[user_id],
+                data={"cause": cause.value, "ended": ended},
+            )
+            for user_id, ended in sorted(counts.items())
+            if user_id in names
+        ]
+    )
 
 
 def with_access(transaction: Transaction) -> frozenset[str]:
