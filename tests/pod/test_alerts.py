@@ -39,8 +39,8 @@ from tunnelcloud.pod.cluster import DEAF_SECONDS
 from tunnelcloud.pod.counters import DELAY_SECONDS, Counters
 from tunnelcloud.pod.health import Health
 from tunnelcloud.pod.links import Links
+from tunnelcloud.pod.measured import Measured
 from tunnelcloud.pod.metrics import metrics_registry
-from tunnelcloud.pod.metrics_page import Measured
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
 from tunnelcloud.pod.target_checks import TargetChecks

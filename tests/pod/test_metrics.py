@@ -18,8 +18,8 @@ from tunnelcloud.channels.windows import CreditBudget
 from tunnelcloud.domain.dial_failures import DialFailure
 from tunnelcloud.domain.events import CATALOGUE, AuditEvent, AuditRecord
 from tunnelcloud.pod.counters import Counters
+from tunnelcloud.pod.measured import Measured
 from tunnelcloud.pod.metrics import metrics_registry
-from tunnelcloud.pod.metrics_page import Measured
 from tunnelcloud.pod.periodic_work import Supervisor
 from tunnelcloud.pod.records import Records
 from tunnelcloud.sinks.delivery import SinkReport

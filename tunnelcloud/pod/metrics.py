@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 
 from tunnelcloud import __version__
 from tunnelcloud.pod.counters import Counters
+from tunnelcloud.pod.measured import Measured
 from tunnelcloud.pod.metric_types import CounterMetric
-from tunnelcloud.pod.metrics_page import Measured
 
 OTHER_SITES = "other"
 """The label that all further sites share.  A site of this name shares it, too."""

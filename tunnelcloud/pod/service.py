@@ -30,7 +30,8 @@ from tunnelcloud.pod.housekeeping import KEEP_HOUSE_SECONDS, Housekeeping
 from tunnelcloud.pod.links import Links
 from tunnelcloud.pod.live_session import SHUTDOWN_REASON
 from tunnelcloud.pod.lost_connectors import LostConnectors
-from tunnelcloud.pod.metrics_page import Measured, MetricsPage
+from tunnelcloud.pod.measured import Measured
+from tunnelcloud.pod.metrics_page import MetricsPage
 from tunnelcloud.pod.one_port import Front
 from tunnelcloud.pod.path_check import Doctor
 from tunnelcloud.pod.penalties import SHARE_SECONDS
