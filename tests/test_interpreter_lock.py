@@ -256,7 +256,9 @@ class PostgresTests(Counted, PostgresCase):
         return free
 
     def test_reads_and_writes_have_the_turn(self):
-        look = lambda _: self.turn_is_free()  # noqa: E731
+        def look(transaction):
+            return self.turn_is_free()
+
         self.assertFalse(self.store.read_soon(look).result(60))
         self.assertFalse(self.store.backend.write_soon(SYSTEM, look, Fate()).result(60))
         self.assertTrue(self.turn_is_free())

@@ -4,6 +4,7 @@ import struct
 
 from tests.ssh.test_connection import SessionCase
 from tunnelcloud.channels.messages import Reader, pack_string
+from tunnelcloud.ssh.greeting import Greeting
 
 LISTING = (
     "db   Ready  The \\x1b[31mdatabase\n    ssh -N …\n"
@@ -45,6 +46,27 @@ class GreetingCase(SessionCase):
             reader = Reader(self.client.received.pop(0), 5)
             text += reader.string()
         return text.decode()
+
+    def count_in_writes(self, word: str) -> list[int]:
+        """Count from now on how often a word is in what is written in one go."""
+        counts: list[int] = []
+        write = Greeting._write
+
+        def counted(greeting: Greeting, text: str) -> None:
+            counts.append(text.count(word))
+            write(greeting, text)
+
+        self.patch(Greeting, "_write", counted)
+        return counts
+
+    def read_on(self, turns: int) -> str:
+        """Take all that is shown, as a client that reads for some turns of the reactor."""
+        shown = self.shown()
+        for _ in range(turns):
+            self.client.send(b"\x5d\0\0\0\0" + struct.pack(">I", 1 << 16))
+            self.clock.advance(0)
+            shown += self.shown()
+        return shown
 
     def ended(self, status: int) -> None:
         """The channel ended with this exit status."""

@@ -8,7 +8,6 @@ from twisted.internet.defer import fail
 from tests.ssh.greetings import LISTING, GreetingCase
 from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.ssh import greeting
-from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.interfaces import TunnelRow
 from tunnelcloud.ssh.session_commands import USAGE, Hold, Refused, read_command
 
@@ -40,20 +39,9 @@ class CommandTests(GreetingCase):
     def test_a_long_list_is_written_in_turns(self) -> None:
         """No turn of the reactor writes thousands of rows, and the client gets all of them."""
         self.many(1000)
-        writes = []
-        write = Greeting._write
-
-        def counted(greeting: Greeting, text: str) -> None:
-            writes.append(text.count("Ready"))
-            write(greeting, text)
-
-        self.patch(Greeting, "_write", counted)
+        writes = self.count_in_writes("Ready")
         self.run_command("ls")
-        shown = self.shown()
-        for _ in range(200):
-            self.client.send(b"\x5d\0\0\0\0" + struct.pack(">I", 1 << 16))
-            self.clock.advance(0)
-            shown += self.shown()
+        shown = self.read_on(200)
         self.assertEqual(shown.count("Ready"), 1000)
         self.assertLessEqual(max(writes), 32)
         self.ended(0)

@@ -1,7 +1,6 @@
 """What ``ssh POD`` shows at a terminal, until its user leaves."""
 
 import gc
-import struct
 import weakref
 
 from twisted.internet.defer import Deferred
@@ -9,7 +8,6 @@ from twisted.internet.defer import Deferred
 from tests.ssh.greetings import IDLE, LISTING, TRAFFIC, GreetingCase
 from tunnelcloud.channels.messages import pack_string
 from tunnelcloud.ssh import greeting
-from tunnelcloud.ssh.greeting import Greeting
 from tunnelcloud.ssh.interfaces import TunnelRow, TunnelTraffic
 
 
@@ -151,21 +149,10 @@ class LiveTests(GreetingCase):
     def test_many_tunnels(self) -> None:
         """Their counters are written in parts, and then only those that change are looked at."""
         self.many(1000)
-        writes = []
-        write = Greeting._write
-
-        def counted(one: Greeting, text: str) -> None:
-            writes.append(text.count("\n"))
-            write(one, text)
-
-        self.patch(Greeting, "_write", counted)
+        writes = self.count_in_writes("\n")
         self.terminal(height=2**31 - 1)
         self.shell()
-        shown = self.shown()
-        for _ in range(60):
-            self.client.send(b"\x5d\0\0\0\0" + struct.pack(">I", 1 << 16))
-            self.clock.advance(0)
-            shown += self.shown()
+        shown = self.read_on(60)
         self.assertEqual(shown.count(" open, "), 1000)
         self.assertIn("t7: 1 open", shown)
         self.assertLessEqual(max(writes), 64)

@@ -8,8 +8,8 @@ from itertools import count
 from attrs import evolve
 
 from tests.store.databases import PostgresCase
+from tests.store.every_hold import EveryHold, secret
 from tests.store.material import login
-from tests.store.test_revocations import EveryHold, secret
 from tunnelcloud.domain.objects.policies import Approval
 from tunnelcloud.domain.objects.users import Role
 from tunnelcloud.store import (
