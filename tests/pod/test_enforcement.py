@@ -165,6 +165,21 @@ class FailedReadTests(EnforcementCase):
         self.assertEqual(self.enforcement._unread_since, {})
         self.flushLoggedErrors(BadWindow)
 
+    def test_who_comes_back_after_a_failure_long_ago(self):
+        """They had no session when it was looked at again, so that nobody knew of the end of it."""
+        connection = self.begin()
+        self.enforcement._longest_unread = 60
+        self.enforcement._views._load = self.fail_once("load")
+        self.hear(Change("tunnel", "tun_db", True, ("tun_db",)))
+        users = self.world.sessions.users
+        self.world.sessions.users = lambda: ()
+        self.wait()
+        self.world.sessions.users = users
+        self.world.clock.advance(1000)
+        self.enforcement._views._load = self.fail_once("load")
+        self.hear(Change("tunnel", "tun_db", True, ("tun_db",)))
+        self.assertEqual(connection.ended, [])
+
     def test_a_view_that_is_readable_again(self):
         connection = self.begin()
         self.enforcement._longest_unread = 60

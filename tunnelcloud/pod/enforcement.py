@@ -162,6 +162,8 @@ class Enforcement:
 
     def _recheck_users(self) -> None:
         """Check again the sessions of users whose views have changed."""
+        for user_id in self._unread_since.keys() - self._sessions.users():
+            del self._unread_since[user_id]
         for user_id in self._sessions.users():
             if self._views.held(user_id) is None and user_id not in self._rechecking:
                 self._rechecking.add(user_id)
